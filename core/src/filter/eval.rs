@@ -1,0 +1,1 @@
+//! What each test of a filter means, over columns.

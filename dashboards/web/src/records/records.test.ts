@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { toCsv, toJsonLines } from './export';
+import { levelOf, messageOf, orderedFields, originOf, parseRecordKey, recordKey } from './record';
+
+describe('export', () => {
+  const records = [
+    { _time: 't1', _msg: 'a, "b"', pod: 'x' },
+    { _time: 't2', _msg: '=1+1', n: '-5' },
+  ];
+
+  it('writes CSV that keeps commas, quotes and fields apart', () => {
+    expect(toCsv(records)).toBe(`_time,_msg,n,pod\r\nt1,"a, ""b""",,x\r\nt2,'=1+1,-5,\r\n`);
+  });
+
+  it('writes one JSON object a line', () => {
+    expect(toJsonLines([{ _msg: 'a\nb' }])).toBe('{"_msg":"a\\nb"}\n');
+  });
+});
+
+describe('records', () => {
+  it('knows levels by their many names', () => {
+    expect(['WARNING', 'Err', 'notice', 'CRITICAL', '', undefined].map(levelOf)).toEqual([
+      'warn',
+      'error',
+      'info',
+      'fatal',
+      'unknown',
+      'unknown',
+    ]);
+  });
+
+  it('names the origin of a line', () => {
+    expect(originOf({ pod: 'web-1', container: 'app' })).toBe('web-1/app');
+    expect(originOf({ path: '/var/log/syslog' })).toBe('syslog');
+    expect(originOf({})).toBe('');
+  });
+
+  it('tells lines of one stream and instant apart', () => {
+    const record = { _stream_id: 's', _time: '2026-11-21T00:00:00Z', _msg: 'a' };
+    expect(recordKey(record)).not.toBe(recordKey({ ...record, _msg: 'b' }));
+    expect(recordKey({ ...record, _offset: '1' })).not.toBe(recordKey({ ...record, _offset: '2' }));
+    expect(parseRecordKey(recordKey(record))).toEqual({
+      stream: 's',
+      time: '2026-11-21T00:00:00Z',
+    });
+    expect(parseRecordKey('nonsense')).toBeUndefined();
+  });
+
+  it('lists what a record says before where it is kept', () => {
+    const fields = orderedFields({
+      _stream_id: 's',
+      b: '1',
+      _msg: 'm',
+      a: '',
+      _time: 't',
+      level: 'x',
+    });
+    expect(fields.map(([name]) => name)).toEqual(['_time', 'level', '_msg', 'b', '_stream_id']);
+  });
+
+  it('shows the fields of a record that has no message', () => {
+    expect(messageOf({ _time: 't', a: '1', b: '' })).toBe('a=1');
+  });
+});
