@@ -265,7 +265,9 @@ impl Filter {
         match self {
             Self::All | Self::None => {}
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.visit_fields(visit))
+                for part in parts {
+                    part.visit_fields(visit);
+                }
             }
             Self::Not(part) => part.visit_fields(visit),
             Self::Time(_) | Self::DayRange { .. } | Self::WeekRange { .. } => visit(fields::TIME),

@@ -53,7 +53,7 @@ impl Acknowledger {
 
 /// The end out of which batches come.
 pub trait Subscription: Send {
-    /// The next event; `None` when the queue is closed and empty.
+    /// The next event; `None` when the queue is closed and empty. Dropping the future before it is ready loses no event.
     ///
     /// # Errors
     /// When the queue cannot be read; the call may be made again.

@@ -89,7 +89,7 @@ impl FromStr for Bytes {
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, unit) in SIZES[..4].iter().rev() {
-            if self.0 >= *unit && self.0 % unit == 0 {
+            if self.0 >= *unit && self.0.is_multiple_of(*unit) {
                 return write!(f, "{}{name}", self.0 / unit);
             }
         }

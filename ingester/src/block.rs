@@ -1,0 +1,211 @@
+//! From batches to blocks: a pure step over accounts.
+//!
+//! A [`Blocks`] holds the accounts as the store has them, and beside them the accounts as they will be when the block under
+//! construction is stored. [`Blocks::add`] admits a batch against the latter; [`Blocks::stored`] makes them the former.
+//!
+//! Rows are not sorted here. They arrive in the order of their streams, and the store sorts once, where it writes sorted
+//! files; sorting twice would cost the path a tenth of its time and change nothing.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{BooleanArray, RecordBatch};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rookery_core::batch::{Batch, Block, Fate, Range};
+use rookery_core::ledger::StreamAccount;
+use rookery_core::{Error, Position, Result, StreamId, Tenant};
+
+type Accounts = HashMap<StreamId, StreamAccount, FixedState>;
+
+/// The block under construction, one for each tenant, and the accounts it starts from.
+#[derive(Default)]
+pub struct Blocks {
+    stored: Accounts,
+    pending: Accounts,
+    blocks: Vec<Block>,
+    rows: usize,
+    bytes: usize,
+}
+
+/// What one batch added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Added {
+    /// Records that are new.
+    pub records: u64,
+    /// Records that the store had.
+    pub duplicates: u64,
+    /// Bytes that nothing answered for.
+    pub gap_bytes: u64,
+}
+
+/// The identity columns of a batch.
+struct Positions<'a> {
+    stream: &'a arrow_array::FixedSizeBinaryArray,
+    generation: &'a [u64],
+    offset: &'a [u64],
+    tags: &'a arrow_array::DictionaryArray<UInt32Type>,
+}
+
+impl<'a> Positions<'a> {
+    fn of(records: &'a RecordBatch) -> Result<Self> {
+        let column = |name: &str| {
+            records
+                .column_by_name(name)
+                .ok_or_else(|| Error::corrupt(format!("a batch of logs has no column {name:?}")))
+        };
+        let wrong =
+            |name: &str| Error::corrupt(format!("the column {name:?} of a batch has another type"));
+        let numbers = |name: &str| {
+            let array =
+                column(name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong(name))?;
+            Ok::<&'a [u64], Error>(array.values())
+        };
+        Ok(Self {
+            stream: column("stream")?.as_fixed_size_binary_opt().ok_or_else(|| wrong("stream"))?,
+            generation: numbers("generation")?,
+            offset: numbers("offset")?,
+            tags: column("stream_tags")?.as_dictionary_opt().ok_or_else(|| wrong("stream_tags"))?,
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.offset.len()
+    }
+
+    fn at(&self, row: usize) -> Position {
+        Position { generation: self.generation[row], offset: self.offset[row] }
+    }
+
+    fn tags_of(&self, stream: StreamId) -> Option<Arc<str>> {
+        let row = (0..self.rows()).find(|&row| self.stream.value(row) == stream.0)?;
+        let texts = self.tags.values().as_string_opt::<i32>()?;
+        Some(texts.value(self.tags.key(row)?).into())
+    }
+
+    /// How many records of the range start at or after `from`.
+    fn records_from(&self, range: &Range, from: u64) -> u64 {
+        let inside = |row: &usize| {
+            self.generation[*row] == range.generation
+                && (from..range.end).contains(&self.offset[*row])
+                && self.stream.value(*row) == range.stream.0
+        };
+        (0..self.rows()).filter(inside).count() as u64
+    }
+}
+
+impl Blocks {
+    /// Starts from what the store has.
+    pub fn new(accounts: Vec<StreamAccount>) -> Self {
+        let stored = accounts.into_iter().map(|account| (account.stream, account)).collect();
+        Self { stored, ..Self::default() }
+    }
+
+    /// How many records wait to be stored.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how many bytes wait to be stored.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Admits a batch: what the store has is dropped, what is missing is written down.
+    ///
+    /// # Errors
+    /// `corrupt` when the batch is not one of logs; nothing was added.
+    pub fn add(&mut self, batch: Batch, at: i64) -> Result<Added> {
+        let size = batch.size_bytes();
+        let positions = Positions::of(&batch.records)?;
+        let mut added = Added::default();
+        let mut entries = Vec::with_capacity(batch.ranges.len());
+        // The marks as they were before this batch, of streams of which something came again.
+        let mut marks: HashMap<StreamId, Position, FixedState> = HashMap::default();
+        for range in &batch.ranges {
+            let account = self.account(&batch.tenant, range.stream);
+            if account.tags.is_empty()
+                && let Some(tags) = positions.tags_of(range.stream)
+            {
+                account.tags = tags;
+            }
+            let before = account.mark;
+            for entry in account.admit(range, |from| positions.records_from(range, from)) {
+                account.apply(&entry, at);
+                if entry.duplicate_bytes > 0 {
+                    marks.entry(range.stream).or_insert(before);
+                }
+                added.duplicates += entry.duplicates;
+                match &entry.range.fate {
+                    Fate::Kept => added.records += entry.range.records,
+                    Fate::Lost(reason) if *reason == rookery_core::ledger::REASON_GAP => {
+                        added.gap_bytes += entry.range.bytes();
+                    }
+                    _ => {}
+                }
+                entries.push(entry);
+            }
+        }
+        let records = if marks.is_empty() {
+            batch.records
+        } else {
+            without(&batch.records, &positions, &marks)?
+        };
+        self.rows += records.num_rows();
+        self.bytes += size;
+        let block = self.block(&batch.tenant);
+        block.entries.extend(entries);
+        if records.num_rows() > 0 {
+            block.records.push(records);
+        }
+        Ok(added)
+    }
+
+    /// What is to be stored now. The accounts wait for [`Self::stored`].
+    pub fn take(&mut self) -> Vec<Block> {
+        self.rows = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.blocks)
+    }
+
+    /// Says that the store has all that [`Self::take`] gave.
+    pub fn stored(&mut self) {
+        self.stored.extend(self.pending.drain());
+    }
+
+    fn account(&mut self, tenant: &Tenant, stream: StreamId) -> &mut StreamAccount {
+        let stored = &self.stored;
+        self.pending.entry(stream).or_insert_with(|| {
+            let fresh = || StreamAccount::new(tenant.clone(), stream, "".into());
+            stored.get(&stream).cloned().unwrap_or_else(fresh)
+        })
+    }
+
+    fn block(&mut self, tenant: &Tenant) -> &mut Block {
+        let found = self.blocks.iter().position(|block| block.tenant == *tenant);
+        let index = found.unwrap_or_else(|| {
+            let empty = Block { tenant: tenant.clone(), records: Vec::new(), entries: Vec::new() };
+            self.blocks.push(empty);
+            self.blocks.len() - 1
+        });
+        &mut self.blocks[index]
+    }
+}
+
+/// The records at or after the marks of their streams.
+fn without(
+    records: &RecordBatch,
+    positions: &Positions<'_>,
+    marks: &HashMap<StreamId, Position, FixedState>,
+) -> Result<RecordBatch> {
+    let is_new = |row: usize| {
+        let stream: [u8; 16] = positions.stream.value(row).try_into().unwrap_or_default();
+        marks.get(&StreamId(stream)).is_none_or(|mark| positions.at(row) >= *mark)
+    };
+    let selection: BooleanArray = (0..positions.rows()).map(|row| Some(is_new(row))).collect();
+    Ok(arrow_select::filter::filter_record_batch(records, &selection)?)
+}
+
+#[cfg(test)]
+mod tests;
