@@ -1,0 +1,86 @@
+//! `cargo xtask test`: everything that can be tested, from one command; and the long forms, `faults` and `bench`.
+//!
+//! The binary is built once; every test that starts it finds it in `ROOKERY_BIN`. What the runners print is read for their
+//! own counts, so that the closing line counts tests and not steps.
+
+mod counts;
+
+use anyhow::Result;
+
+use crate::command::Command;
+use crate::install;
+use crate::report::{Count, Report, say};
+use crate::workspace::Workspace;
+
+/// Installs what is missing, then runs every test.
+///
+/// # Errors
+/// When a test fails.
+pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let mut report = Report::new("test", only);
+    report.prepare("install Chromium", install::chromium);
+    report.prepare("install Python", install::python);
+    report.prepare("install the page's packages", || install::node_modules(workspace));
+    report.prepare("build", || build(workspace));
+    report.counted("rust", || {
+        let cargo = workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]);
+        counted(cargo.env("ROOKERY_BIN", workspace.binary()))
+    });
+    report.counted("page: units", || counted(install::npm(workspace)?.args(["test", "--silent"])));
+    report.counted("page: in Chromium", || {
+        let npm = install::npm(workspace)?.args(["run", "--silent", "e2e"]);
+        counted(npm.env("ROOKERY_BIN", workspace.binary()))
+    });
+    report.finish()
+}
+
+/// The fault run in its long form, against the binary of the release profile.
+///
+/// # Errors
+/// When it finds a line lost, doubled or out of order, or a ledger that does not balance.
+pub(crate) fn faults(workspace: &Workspace, minutes: u64, seed: Option<u64>) -> Result<()> {
+    let binary = release(workspace)?;
+    let mut cargo = workspace
+        .cargo()
+        .args(["run", "--quiet", "--package", "rookery-tests", "--bin", "rookery-faults", "--"])
+        .args(["--minutes", &minutes.to_string()])
+        .env("ROOKERY_BIN", binary);
+    if let Some(seed) = seed {
+        cargo = cargo.args(["--seed", &seed.to_string()]);
+    }
+    cargo.run()
+}
+
+/// The benches, built and run in the release profile.
+///
+/// # Errors
+/// When they cannot be built, or fail.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let binary = release(workspace)?;
+    let run = ["run", "--quiet", "--release", "--package", "rookery-benches", "--"];
+    workspace.cargo().args(run).args(arguments).env("ROOKERY_BIN", binary).run()
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
+    // With the whole workspace, so that features are resolved as in the tests and nothing is built twice.
+    workspace.cargo().args(["build", "--workspace", "--bins"]).run()
+}
+
+fn release(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    workspace.cargo().args(["build", "--release", "--package", "rookery-server"]).run()?;
+    Ok(workspace.target().join("release/rookery"))
+}
+
+/// Runs a test runner, repeats what it prints, and adds up its counts.
+fn counted(command: Command) -> Result<Count> {
+    let mut count = Count::default();
+    let succeeded = command.env("NO_COLOR", "1").without_env("FORCE_COLOR").each_line(|line| {
+        say(line);
+        count += counts::of(line);
+    })?;
+    // A runner that fails without a failed test (it did not compile, it crashed) is a failure all the same.
+    if !succeeded && count.failed == 0 {
+        count.failed = 1;
+    }
+    Ok(count)
+}
