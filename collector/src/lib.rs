@@ -1,1 +1,3 @@
-//! placeholder
+//! Collects: finds files, reads them, decodes them, ships batches.
+
+pub mod decode;
