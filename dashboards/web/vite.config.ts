@@ -14,7 +14,7 @@ export default defineConfig({
     sourcemap: false,
     license: { fileName: 'third-party-licenses.md' },
     chunkSizeWarningLimit: 900,
-    rollupOptions: {
+    rolldownOptions: {
       output: {
         entryFileNames: 'assets/[name]-[hash].js',
         chunkFileNames: 'assets/[name]-[hash].js',

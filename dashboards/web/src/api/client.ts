@@ -138,6 +138,20 @@ export function fetchFieldValues(params: Params, signal?: AbortSignal): Promise<
   return postJson('/select/logsql/field_values', params, signal);
 }
 
+export function fetchStreamFieldNames(
+  params: Params,
+  signal?: AbortSignal,
+): Promise<ValuesResponse> {
+  return postJson('/select/logsql/stream_field_names', params, signal);
+}
+
+export function fetchStreamFieldValues(
+  params: Params,
+  signal?: AbortSignal,
+): Promise<ValuesResponse> {
+  return postJson('/select/logsql/stream_field_values', params, signal);
+}
+
 export function fetchLedger(signal?: AbortSignal): Promise<Ledger> {
   return getJson('/api/ledger', signal);
 }

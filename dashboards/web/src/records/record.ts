@@ -124,3 +124,35 @@ const ANSI = /\u001b\[[0-9;?]*[A-Za-z]/g;
 export function withoutAnsi(text: string): string {
   return text.includes('\u001b') ? text.replace(ANSI, '') : text;
 }
+
+/** Names that programs give the text of a structured line, most usual first. */
+const MESSAGE_MEMBERS = ['msg', 'message', 'text', 'event', 'log', 'MESSAGE'];
+/** Members that the list shows elsewhere, or that repeat the time. */
+const SHOWN_ELSEWHERE = new Set([
+  'level',
+  'severity',
+  'lvl',
+  'time',
+  'ts',
+  'timestamp',
+  '@timestamp',
+]);
+
+/** A line that is a JSON object, as its message and the rest of it; undefined for other lines. */
+export function structuredMessage(text: string): { message: string; rest: string } | undefined {
+  if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
+  let members: Record<string, unknown>;
+  try {
+    members = JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+  const name = MESSAGE_MEMBERS.find((one) => typeof members[one] === 'string');
+  if (name === undefined) return undefined;
+  const rest = Object.entries(members)
+    .filter(([member]) => member !== name && !SHOWN_ELSEWHERE.has(member))
+    .map(
+      ([member, value]) => `${member}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    );
+  return { message: String(members[name]), rest: rest.join(' ') };
+}

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { toCsv, toJsonLines } from './export';
-import { levelOf, messageOf, orderedFields, originOf, parseRecordKey, recordKey } from './record';
+import {
+  levelOf,
+  messageOf,
+  orderedFields,
+  originOf,
+  parseRecordKey,
+  recordKey,
+  structuredMessage,
+} from './record';
 
 describe('export', () => {
   const records = [
@@ -60,5 +68,15 @@ describe('records', () => {
 
   it('shows the fields of a record that has no message', () => {
     expect(messageOf({ _time: 't', a: '1', b: '' })).toBe('a=1');
+  });
+
+  it('reads a JSON line as its message and the rest', () => {
+    expect(structuredMessage('{"level":"info","msg":"done","ms":5,"u":"a b"}')).toEqual({
+      message: 'done',
+      rest: 'ms=5 u=a b',
+    });
+    expect(structuredMessage('{"a":1}')).toBeUndefined();
+    expect(structuredMessage('{not json}')).toBeUndefined();
+    expect(structuredMessage('plain')).toBeUndefined();
   });
 });

@@ -1,0 +1,85 @@
+// Completion in the query editor: names of fields and their values as they occur in the time range,
+// names of pipes and functions. What was fetched for the field list is used again from its cache.
+
+import type { Completion, CompletionContext, CompletionResult } from '@codemirror/autocomplete';
+import { completionPlace, type CompletionPlace, type Wanted } from '../logsql/completionContext';
+import { quote, quoteField } from '../logsql/conditions';
+import { FILTER_FUNCTIONS, PIPES, STATS_FUNCTIONS } from '../logsql/tokens';
+import { formatShort } from '../time/format';
+import type { ValueHits } from '../api/types';
+
+/** Where the names and values come from. */
+export interface CompletionSource {
+  fieldNames: () => Promise<ValueHits[]>;
+  fieldValues: (field: string) => Promise<ValueHits[]>;
+  streamFieldNames: () => Promise<ValueHits[]>;
+  streamFieldValues: (field: string) => Promise<ValueHits[]>;
+}
+
+const LOGIC: Completion[] = ['AND', 'OR', 'NOT'].map((label) => ({
+  label,
+  apply: `${label} `,
+  detail: 'logic',
+  boost: -20,
+}));
+
+function names(values: readonly ValueHits[], apply: (name: string) => string): Completion[] {
+  return values.map(({ value, hits }) => ({
+    label: value,
+    apply: apply(value),
+    detail: hits > 0 ? formatShort(hits) : '',
+    boost: 10,
+  }));
+}
+
+function functions(list: readonly string[]): Completion[] {
+  return list.map((name) => ({
+    label: `${name}()`,
+    apply: `${name}(`,
+    detail: 'function',
+    boost: -30,
+  }));
+}
+
+async function optionsFor(wanted: Wanted, source: CompletionSource): Promise<Completion[]> {
+  switch (wanted.kind) {
+    case 'nothing':
+      return [];
+    case 'filter': {
+      const fields = names(await source.fieldNames(), (name) => `${quoteField(name)}:`);
+      return [...fields, ...LOGIC, ...functions(FILTER_FUNCTIONS)];
+    }
+    case 'value':
+      return names(await source.fieldValues(wanted.field), (value) =>
+        /^[\w.-]+$/.test(value) ? value : quote(value),
+      );
+    case 'pipe':
+      return PIPES.map((name) => ({ label: name, apply: `${name} `, detail: 'pipe' }));
+    case 'pipe-argument': {
+      const fields = names(await source.fieldNames(), quoteField);
+      return wanted.pipe.endsWith('stats') ? [...functions(STATS_FUNCTIONS), ...fields] : fields;
+    }
+    case 'stream-field':
+      return names(await source.streamFieldNames(), (name) => `${name}="`);
+    case 'stream-value':
+      return names(await source.streamFieldValues(wanted.field), (value) =>
+        quote(value).slice(1, -1),
+      );
+  }
+}
+
+/** An empty place offers something only where there is little to choose from. */
+function isWorthAsking(place: CompletionPlace, explicit: boolean): boolean {
+  if (explicit || place.typed !== '') return true;
+  return ['value', 'pipe', 'stream-field', 'stream-value'].includes(place.wanted.kind);
+}
+
+export function completeFrom(source: CompletionSource) {
+  return async (context: CompletionContext): Promise<CompletionResult | null> => {
+    const place = completionPlace(context.state.doc.toString(), context.pos);
+    if (!isWorthAsking(place, context.explicit)) return null;
+    const options = await optionsFor(place.wanted, source).catch(() => []);
+    if (options.length === 0) return null;
+    return { from: place.from, options, validFor: /^[\w.*-]*$/ };
+  };
+}
