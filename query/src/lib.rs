@@ -1,1 +1,3 @@
-//! placeholder
+//! Log search: its language, its execution over a store, and its HTTP API.
+
+pub mod logsql;
