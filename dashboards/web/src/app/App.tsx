@@ -11,7 +11,11 @@ const LedgerPage = lazy(() => import('../ledger/LedgerPage'));
 export function App() {
   const { page } = useLocation();
   const [helpOpened, help] = useDisclosure(false);
-  useHotkeys([['shift+?', help.toggle]]);
+  // Where the question mark needs no Shift, the first form alone would not be heard.
+  useHotkeys([
+    ['shift+?', help.toggle],
+    ['?', help.toggle],
+  ]);
   return (
     <div className={classes.app}>
       <Header page={page} onHelp={help.open} />

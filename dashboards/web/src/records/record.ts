@@ -125,6 +125,32 @@ export function withoutAnsi(text: string): string {
   return text.includes('\u001b') ? text.replace(ANSI, '') : text;
 }
 
+/** Oldest first, to the nanosecond; a sort with it keeps the order of equal instants. */
+export function byTime(a: LogRecord, b: LogRecord): number {
+  const difference = timeOf(a['_time']) - timeOf(b['_time']);
+  if (Number.isNaN(difference)) return 0;
+  return difference || fraction(a['_time']).localeCompare(fraction(b['_time']));
+}
+
+function fraction(time: string | undefined): string {
+  return (/\.(\d+)/.exec(time ?? '')?.[1] ?? '').padEnd(9, '0');
+}
+
+/**
+ * Newest first. A server may answer in either direction; lines of one instant stay in the order
+ * in which they were written, which is the answer's order when it runs forwards.
+ */
+export function newestFirst(records: readonly LogRecord[]): LogRecord[] {
+  return oldestFirst(records).reverse();
+}
+
+/** Oldest first, for answers in either direction. */
+export function oldestFirst(records: readonly LogRecord[]): LogRecord[] {
+  const [first, last] = [records[0], records.at(-1)];
+  const forwards = first !== undefined && last !== undefined && byTime(first, last) <= 0;
+  return (forwards ? [...records] : records.toReversed()).sort(byTime);
+}
+
 /** Names that programs give the text of a structured line, most usual first. */
 const MESSAGE_MEMBERS = ['msg', 'message', 'text', 'event', 'log', 'MESSAGE'];
 /** Members that the list shows elsewhere, or that repeat the time. */

@@ -3,6 +3,8 @@ import { toCsv, toJsonLines } from './export';
 import {
   levelOf,
   messageOf,
+  newestFirst,
+  oldestFirst,
   orderedFields,
   originOf,
   parseRecordKey,
@@ -78,5 +80,24 @@ describe('records', () => {
     expect(structuredMessage('{"a":1}')).toBeUndefined();
     expect(structuredMessage('{not json}')).toBeUndefined();
     expect(structuredMessage('plain')).toBeUndefined();
+  });
+
+  it('puts answers of either direction in order, and keeps the order of equal instants', () => {
+    const at = (time: string, text: string) => ({
+      _time: `2026-11-21T00:00:0${time}Z`,
+      _msg: text,
+    });
+    const written = [
+      at('1', 'a'),
+      at('1.5', 'b'),
+      at('1.5', 'c'),
+      at('1.500000001', 'd'),
+      at('2', 'e'),
+    ];
+    const texts = (records: readonly { _msg: string }[]) => records.map((r) => r._msg).join('');
+    expect(texts(oldestFirst(written) as typeof written)).toBe('abcde');
+    expect(texts(oldestFirst(written.toReversed()) as typeof written)).toBe('abcde');
+    expect(texts(newestFirst(written) as typeof written)).toBe('edcba');
+    expect(oldestFirst([])).toEqual([]);
   });
 });

@@ -75,7 +75,6 @@ export function FieldList({ filter, interval }: { filter: string; interval: Inte
         />
       </div>
       <div className={classes.scroll}>
-        {names.isError && <div className={classes.note}>{names.error.message}</div>}
         {names.isSuccess && fields.length === 0 && <div className={classes.note}>No fields.</div>}
         {fields.map((field) => (
           <div key={field.value}>

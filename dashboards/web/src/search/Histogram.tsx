@@ -6,6 +6,7 @@ import { formatBucket, formatCount, formatInstant, formatShort } from '../time/f
 import { absoluteRange, type Interval, type TimeRange } from '../time/range';
 import classes from './Histogram.module.css';
 import { histogramData, type HistogramData } from './histogramData';
+import { ApiError } from '../api/client';
 import { useHits } from './useHits';
 
 const HEIGHT_PX = 104;
@@ -40,11 +41,16 @@ export function Histogram({ filter, interval, utc, onZoom }: Props) {
           />
         )}
       </div>
-      {hits.isError && !hits.isFetching && (
+      {hits.isError && !hits.isFetching && !isAboutQuery(hits.error) && (
         <div className={classes.failed}>No histogram: {hits.error.message}</div>
       )}
     </section>
   );
+}
+
+/** The query box says what is wrong with the query; nobody else repeats it. */
+function isAboutQuery(error: Error): boolean {
+  return error instanceof ApiError && error.status === 400;
 }
 
 function describe(data: HistogramData): string {

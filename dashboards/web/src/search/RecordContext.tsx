@@ -1,6 +1,6 @@
 import { Button } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { collectLogs } from '../api/client';
 import type { LogRecord } from '../api/types';
 import { navigate, useLocation } from '../app/location';
@@ -85,8 +85,12 @@ export function RecordContext({ record }: { record: LogRecord }) {
 
 function ContextLine({ row, current, utc }: { row: LogRecord; current: boolean; utc: boolean }) {
   const at = timeOf(row['_time']);
+  const line = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (current) line.current?.scrollIntoView({ block: 'center' });
+  }, [current]);
   return (
-    <div role="listitem" aria-current={current || undefined}>
+    <div ref={line} role="listitem" aria-current={current || undefined}>
       <span style={{ background: `var(--level-${levelOf(row['level'])})` }} />
       <span style={{ color: 'var(--muted)' }}>
         {Number.isNaN(at) ? '' : formatInstant(at, utc).slice(11)}

@@ -132,8 +132,10 @@ export function RecordList(props: RecordListProps) {
 }
 
 function gridColumns(columns: readonly string[], showOrigin: boolean): string {
-  const middle = showOrigin ? ['minmax(0, var(--origin))'] : columns.map(() => 'minmax(8ch, 20ch)');
-  return ['3px', '20ch', ...middle, 'minmax(0, 1fr)'].join(' ');
+  const middle = showOrigin
+    ? ['minmax(0, var(--origin))']
+    : columns.map(() => 'minmax(64px, 160px)');
+  return ['3px', '148px', ...middle, 'minmax(0, 1fr)'].join(' ');
 }
 
 function Head(props: { columns: readonly string[]; showOrigin: boolean; zone: string }) {

@@ -19,7 +19,7 @@ interface Props {
 
 /** What a search found: lines, a table, or nothing and why. */
 export function Results({ result, interval, onMore }: Props) {
-  const { search } = useLocation();
+  const { search, searchedAt } = useLocation();
   const { rows, status } = result;
   const { more } = result;
   const onEnd = useCallback(() => {
@@ -35,6 +35,7 @@ export function Results({ result, interval, onMore }: Props) {
       )}
       {rows.length > 0 && !isTable(search.query, result) && (
         <RecordBrowser
+          key={searchedAt}
           rows={rows}
           stale={result.stale}
           settled={status !== 'running'}

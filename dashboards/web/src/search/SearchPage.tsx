@@ -103,9 +103,9 @@ export function SearchPage() {
 /** The text being written. It follows the address when that changes, as by the back button. */
 function useDraft(query: string): [string, (text: string) => void] {
   const [draft, setDraft] = useState({ query, text: query });
-  const text = draft.query === query ? draft.text : query;
+  if (draft.query !== query) setDraft({ query, text: query });
   const set = useCallback((next: string) => setDraft({ query, text: next }), [query]);
-  return [text, set];
+  return [draft.query === query ? draft.text : query, set];
 }
 
 function useResults(interval: { from: number; to: number }) {

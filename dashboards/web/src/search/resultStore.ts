@@ -5,7 +5,7 @@
 
 import { ApiError, isAbort, queryLogs, type Params } from '../api/client';
 import type { LogRecord } from '../api/types';
-import { timeOf } from '../time/format';
+import { newestFirst } from '../records/record';
 
 /** More rows than this are never held: the tab's memory is bounded by it. */
 export const ROW_LIMIT = 100_000;
@@ -44,17 +44,6 @@ const EMPTY: ResultSnapshot = {
   error: undefined,
   more: false,
 };
-
-/** Newest first, to the nanosecond; equal instants keep the server's order. */
-function newestFirst(a: LogRecord, b: LogRecord): number {
-  const difference = timeOf(b['_time']) - timeOf(a['_time']);
-  if (difference !== 0 || Number.isNaN(difference)) return difference || 0;
-  return fraction(b['_time']).localeCompare(fraction(a['_time']));
-}
-
-function fraction(time: string | undefined): string {
-  return (/\.(\d+)/.exec(time ?? '')?.[1] ?? '').padEnd(9, '0');
-}
 
 export class ResultStore {
   private rows: LogRecord[] = [];
@@ -146,8 +135,9 @@ export class ResultStore {
   private finish(spec: SearchSpec, offset: number, limit: number): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    if (spec.pageable) this.rows.sort(newestFirst);
-    const got = this.rows.length - offset;
+    const page = this.rows.splice(offset);
+    for (const row of spec.pageable ? newestFirst(page) : page) this.rows.push(row);
+    const got = page.length;
     this.publish({
       rows: [...this.rows],
       stale: false,

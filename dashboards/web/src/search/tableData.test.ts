@@ -5,7 +5,7 @@ describe('tables', () => {
   const rows = [
     { pod: 'a', n: '10', t: '1' },
     { pod: 'b', n: '9', t: 'x' },
-    { pod: 'c', n: '', t: '2' },
+    { pod: 'c', n: 'NaN', t: '2' },
   ];
 
   it('finds columns and numbers', () => {

@@ -16,6 +16,8 @@ const WIDEST_CHARS = 60;
 /** Columns are judged by this many rows. */
 const LOOK_ROWS = 1000;
 
+/** What a function of numbers answers with where there are none. */
+const NOT_A_NUMBER = new Set(['NaN', 'Inf', '+Inf', '-Inf']);
 const NUMERIC = /^[+-]?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
 
 export function tableColumns(rows: readonly LogRecord[]): TableColumn[] {
@@ -28,7 +30,7 @@ export function tableColumns(rows: readonly LogRecord[]): TableColumn[] {
         columns.set(name, column);
       }
       column.chars = Math.min(WIDEST_CHARS, Math.max(column.chars, value.length));
-      if (value === '') continue;
+      if (value === '' || NOT_A_NUMBER.has(value)) continue;
       if (!NUMERIC.test(value)) column.numeric = false;
       else column.max = Math.max(column.max, Math.abs(Number(value)));
     }
@@ -51,6 +53,12 @@ export function sortRows(
   const sign = sorting.descending ? -1 : 1;
   return rows.toSorted((a, b) => {
     const [left, right] = [a[column.name] ?? '', b[column.name] ?? ''];
-    return sign * (column.numeric ? Number(left) - Number(right) : left.localeCompare(right));
+    return sign * (column.numeric ? numberOf(left) - numberOf(right) : left.localeCompare(right));
   });
+}
+
+/** What is not a number sorts below all numbers. */
+function numberOf(text: string): number {
+  const value = Number(text === '' ? Number.NaN : text);
+  return Number.isFinite(value) ? value : -Number.MAX_VALUE;
 }

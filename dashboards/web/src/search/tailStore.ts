@@ -3,6 +3,7 @@
 
 import { ApiError, collectLogs, isAbort, tailLogs } from '../api/client';
 import type { LogRecord } from '../api/types';
+import { oldestFirst } from '../records/record';
 import { TailBuffer } from './tailBuffer';
 
 const FIRST_LOOK = 200;
@@ -90,7 +91,7 @@ export class TailStore {
   private async lookBack(query: string, signal: AbortSignal): Promise<void> {
     const start = new Date(Date.now() - 86_400_000).toISOString();
     const records = await collectLogs({ query, start, limit: FIRST_LOOK }, signal);
-    this.buffer.prime(records.reverse());
+    this.buffer.prime(oldestFirst(records));
     this.publish();
   }
 
