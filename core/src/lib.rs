@@ -15,6 +15,7 @@ pub mod units;
 
 pub mod batch;
 pub mod logs;
+pub mod severity;
 
 pub mod ledger;
 pub mod queue;
