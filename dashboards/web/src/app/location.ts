@@ -27,6 +27,11 @@ function sameSearch(a: SearchState, b: SearchState): boolean {
   );
 }
 
+/** `/ledger` is a good address to type or to put into an alert; it leads to the page of that name. */
+if (window.location.hash === '' && /\/ledger\/?$/.test(window.location.pathname)) {
+  window.history.replaceState(null, '', '#/ledger');
+}
+
 let snapshot: Snapshot = { ...parseHash(window.location.hash), searchedAt: Date.now() };
 const listeners = new Set<() => void>();
 

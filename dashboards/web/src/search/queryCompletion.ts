@@ -1,7 +1,15 @@
 // Completion in the query editor: names of fields and their values as they occur in the time range,
 // names of pipes and functions. What was fetched for the field list is used again from its cache.
 
-import type { Completion, CompletionContext, CompletionResult } from '@codemirror/autocomplete';
+import {
+  insertCompletionText,
+  pickedCompletion,
+  startCompletion,
+  type Completion,
+  type CompletionContext,
+  type CompletionResult,
+} from '@codemirror/autocomplete';
+import type { EditorView } from '@codemirror/view';
 import { completionPlace, type CompletionPlace, type Wanted } from '../logsql/completionContext';
 import { quote, quoteField } from '../logsql/conditions';
 import { FILTER_FUNCTIONS, PIPES, STATS_FUNCTIONS } from '../logsql/tokens';
@@ -16,6 +24,17 @@ export interface CompletionSource {
   streamFieldValues: (field: string) => Promise<ValueHits[]>;
 }
 
+/** Puts a name in, and offers at once what can follow it. */
+function thenOffer(text: string) {
+  return (view: EditorView, completion: Completion, from: number, to: number): void => {
+    view.dispatch({
+      ...insertCompletionText(view.state, text, from, to),
+      annotations: pickedCompletion.of(completion),
+    });
+    startCompletion(view);
+  };
+}
+
 const LOGIC: Completion[] = ['AND', 'OR', 'NOT'].map((label) => ({
   label,
   apply: `${label} `,
@@ -23,7 +42,10 @@ const LOGIC: Completion[] = ['AND', 'OR', 'NOT'].map((label) => ({
   boost: -20,
 }));
 
-function names(values: readonly ValueHits[], apply: (name: string) => string): Completion[] {
+function names(
+  values: readonly ValueHits[],
+  apply: (name: string) => NonNullable<Completion['apply']>,
+): Completion[] {
   return values.map(({ value, hits }) => ({
     label: value,
     apply: apply(value),
@@ -46,7 +68,7 @@ async function optionsFor(wanted: Wanted, source: CompletionSource): Promise<Com
     case 'nothing':
       return [];
     case 'filter': {
-      const fields = names(await source.fieldNames(), (name) => `${quoteField(name)}:`);
+      const fields = names(await source.fieldNames(), (name) => thenOffer(`${quoteField(name)}:`));
       return [...fields, ...LOGIC, ...functions(FILTER_FUNCTIONS)];
     }
     case 'value':
@@ -60,7 +82,7 @@ async function optionsFor(wanted: Wanted, source: CompletionSource): Promise<Com
       return wanted.pipe.endsWith('stats') ? [...functions(STATS_FUNCTIONS), ...fields] : fields;
     }
     case 'stream-field':
-      return names(await source.streamFieldNames(), (name) => `${name}="`);
+      return names(await source.streamFieldNames(), (name) => thenOffer(`${name}="`));
     case 'stream-value':
       return names(await source.streamFieldValues(wanted.field), (value) =>
         quote(value).slice(1, -1),

@@ -6,6 +6,7 @@
 import { ApiError, isAbort, queryLogs, type Params } from '../api/client';
 import type { LogRecord } from '../api/types';
 import { newestFirst } from '../records/record';
+import { nextPage } from './paging';
 
 /** More rows than this are never held: the tab's memory is bounded by it. */
 export const ROW_LIMIT = 100_000;
@@ -18,7 +19,7 @@ export interface SearchSpec {
   start: string;
   end: string;
   limit: number;
-  /** Whether more can be had by asking with an offset; not for queries with pipes. */
+  /** Whether older records can be asked for; not for queries with pipes. */
   pageable: boolean;
 }
 
@@ -109,12 +110,21 @@ export class ResultStore {
     this.abort();
     const controller = new AbortController();
     this.controller = controller;
+    const page = nextPage(this.rows);
     const offset = this.rows.length;
     const limit = Math.min(spec.limit, ROW_LIMIT - offset);
-    const params: Params = { query: spec.query, start: spec.start, end: spec.end, limit };
-    if (offset > 0) params['offset'] = offset;
+    const params: Params = {
+      query: spec.query,
+      start: spec.start,
+      end: page?.end ?? spec.end,
+      limit: limit + (page?.extra ?? 0),
+    };
     try {
-      await queryLogs(params, (records) => this.take(records), controller.signal);
+      await queryLogs(
+        params,
+        (records) => this.take(page?.fresh(records) ?? records),
+        controller.signal,
+      );
       if (controller.signal.aborted) return;
       this.finish(spec, offset, limit);
     } catch (error) {
@@ -123,7 +133,7 @@ export class ResultStore {
     }
   }
 
-  private take(records: LogRecord[]): void {
+  private take(records: readonly LogRecord[]): void {
     const room = ROW_LIMIT - this.rows.length;
     for (const record of records.slice(0, room)) this.rows.push(record);
     this.timer ??= setTimeout(() => {

@@ -3,8 +3,10 @@ import {
   formatBytes,
   formatDuration,
   formatInstant,
+  formatNanos,
   formatRowTime,
   formatShort,
+  nanosOf,
   timeOf,
 } from './format';
 
@@ -31,5 +33,15 @@ describe('formats', () => {
     ]);
     expect([5, 1536, 250 * 1024].map(formatBytes)).toEqual(['5 B', '1.5 KiB', '250 KiB']);
     expect([340, 1200, 180_000].map(formatDuration)).toEqual(['340 ms', '1.2 s', '3 min']);
+  });
+
+  it('keeps nanoseconds through arithmetic', () => {
+    const text = '2026-11-21T00:00:00.123456789Z';
+    expect(formatNanos(nanosOf(text) ?? 0n)).toBe(text);
+    expect(formatNanos((nanosOf('2026-11-20T23:59:59.999999999Z') ?? 0n) + 1n)).toBe(
+      '2026-11-21T00:00:00.000000000Z',
+    );
+    expect(nanosOf('2026-11-21T00:00:00Z')).toBe(BigInt(Date.UTC(2026, 10, 21)) * 1_000_000n);
+    expect(nanosOf('yesterday')).toBeUndefined();
   });
 });

@@ -112,3 +112,19 @@ export function timeOf(text: string | undefined): number {
   if (text === undefined || text === '') return Number.NaN;
   return Date.parse(text.replace(/(\.\d{3})\d+/, '$1'));
 }
+
+/** A record's `_time` as nanoseconds since 1970; undefined when it is not a time in UTC. */
+export function nanosOf(text: string | undefined): bigint | undefined {
+  const parts = /^(.*?)(?:\.(\d{1,9}))?Z$/.exec(text ?? '');
+  const seconds = Date.parse(`${parts?.[1] ?? ''}Z`);
+  if (!parts || Number.isNaN(seconds)) return undefined;
+  return BigInt(seconds) * 1_000_000n + BigInt((parts[2] ?? '').padEnd(9, '0'));
+}
+
+/** Nanoseconds since 1970 as the API writes times. */
+export function formatNanos(nanos: bigint): string {
+  const second = 1_000_000_000n;
+  const rest = ((nanos % second) + second) % second;
+  const whole = new Date(Number((nanos - rest) / 1_000_000n)).toISOString().slice(0, 19);
+  return `${whole}.${String(rest).padStart(9, '0')}Z`;
+}
