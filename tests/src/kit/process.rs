@@ -1,0 +1,241 @@
+//! The real binary: built once, started with flags as a user would, killed without warning.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::http::Client;
+use super::wait;
+
+/// How long a start may take: a store that has to read its log again, in the development profile, on a busy machine.
+pub const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a request may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// The binary under test: `ROOKERY_BIN`, else the one of the development profile, which is built first.
+///
+/// # Errors
+/// When it does not build.
+pub fn binary() -> Result<PathBuf> {
+    static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
+    if let Some(path) = std::env::var_os("ROOKERY_BIN") {
+        return Ok(path.into());
+    }
+    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
+    if let Some(path) = built.as_ref() {
+        return Ok(path.clone());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
+    let build = ["build", "--quiet", "--package", "rookery-server"];
+    let status = Command::new(env!("CARGO")).args(build).current_dir(root).status();
+    if !status.context("start cargo")?.success() {
+        bail!("the binary does not build");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let path = root.join(target.unwrap_or_else(|| "target".into())).join("debug/rookery");
+    *built = Some(path.clone());
+    Ok(path)
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The binary.
+    pub binary: PathBuf,
+    /// Where it keeps its data.
+    pub data: PathBuf,
+    /// `--pod-logs`
+    pub pods: Option<PathBuf>,
+    /// `--logs`, each a glob.
+    pub logs: Vec<String>,
+    /// Where what it prints is kept, start after start.
+    pub journal: PathBuf,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// Standalone with its data in `folder/data`, and what it prints in `folder/rookery.log`.
+    ///
+    /// # Errors
+    /// When the binary does not build.
+    pub fn below(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            binary: binary()?,
+            data: folder.join("data"),
+            pods: None,
+            logs: Vec::new(),
+            journal: folder.join("rookery.log"),
+            environment: Vec::new(),
+        })
+    }
+
+    /// Starts the process and returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&self) -> Result<Rookery> {
+        let mut command = Command::new(&self.binary);
+        command.args(["standalone", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
+        if let Some(pods) = &self.pods {
+            command.arg("--pod-logs").arg(pods);
+        }
+        for glob in &self.logs {
+            command.args(["--logs", glob]);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env_remove("ROOKERY_BIN");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().with_context(|| format!("start {}", self.binary.display()))?;
+        let errors = child.stderr.take().expect("standard error was piped");
+        let journal = File::options().create(true).append(true).open(&self.journal)?;
+        let (found, page) = sync_channel(1);
+        let reader = thread::Builder::new().name("journal".into());
+        reader.spawn(move || {
+            keep(BufReader::new(errors), journal, |url| drop(found.try_send(url)));
+        })?;
+        Ok(Rookery { child, page, announced: None, url: None, journal: self.journal.clone() })
+    }
+
+    /// Starts the process and waits until it serves.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or does not serve in time.
+    pub fn start(&self) -> Result<Rookery> {
+        let mut rookery = self.spawn()?;
+        rookery.url()?;
+        Ok(rookery)
+    }
+}
+
+/// Copies what the process prints, and finds the address of its page in it.
+fn keep(mut errors: impl BufRead, mut journal: File, mut found: impl FnMut(String)) {
+    let mut line = String::new();
+    while errors.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+        if let Some(url) = page(&line) {
+            found(url.to_owned());
+        }
+        // A journal that cannot be written must not hold up the process that prints.
+        let _ = journal.write_all(line.as_bytes());
+        line.clear();
+    }
+}
+
+/// The address in `  page   http://127.0.0.1:8480/`.
+fn page(line: &str) -> Option<&str> {
+    let rest = line.trim().strip_prefix("page")?;
+    let url = rest.trim_start_matches(':').trim();
+    url.starts_with("http://").then_some(url)
+}
+
+/// A process that was started; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Rookery {
+    child: Child,
+    page: Receiver<String>,
+    announced: Option<String>,
+    url: Option<String>,
+    journal: PathBuf,
+}
+
+impl Rookery {
+    /// The address of its page; waits until it serves.
+    ///
+    /// # Errors
+    /// When it ended, or does not serve in time.
+    pub fn url(&mut self) -> Result<&str> {
+        if self.url.is_none() {
+            let announced = self.announced.take();
+            let url = announced.or_else(|| self.page.recv_timeout(START_LIMIT).ok());
+            let journal = self.journal.display();
+            let url = url.with_context(|| format!("it did not start to serve; see {journal}"))?;
+            let client = Client::new(&url, REQUEST_LIMIT)?;
+            wait::until("the page", START_LIMIT, || Ok(client.get("/healthz", &[]).ok()))?;
+            self.url = Some(url);
+        }
+        Ok(self.url.as_deref().expect("it was just set"))
+    }
+
+    /// Whether it has said where it serves; does not wait.
+    pub fn serves(&mut self) -> bool {
+        if self.announced.is_none() {
+            self.announced = self.page.try_recv().ok();
+        }
+        self.url.is_some() || self.announced.is_some()
+    }
+
+    /// A client of it; waits until it serves.
+    ///
+    /// # Errors
+    /// As [`Self::url`].
+    pub fn client(&mut self) -> Result<Client> {
+        Client::new(self.url()?, REQUEST_LIMIT)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the operating system cannot say.
+    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// `kill -9`: it has no chance to do anything.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not stop in time, or says that it failed.
+    pub fn stop(mut self) -> Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.context("a process has an id")?, Signal::TERM)?;
+        let status =
+            wait::until("the process to stop", START_LIMIT, || Ok(self.child.try_wait()?))?;
+        if !status.success() {
+            bail!("it ended with {status}; see {}", self.journal.display());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Rookery {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_found_in_what_a_start_prints() {
+        assert_eq!(page("  page   http://127.0.0.1:8480/\n"), Some("http://127.0.0.1:8480/"));
+        assert_eq!(page("page: http://127.0.0.1:8480/"), Some("http://127.0.0.1:8480/"));
+        assert_eq!(page("  logs   /var/log/*.log"), None);
+    }
+}
