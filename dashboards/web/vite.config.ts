@@ -16,6 +16,14 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
     rolldownOptions: {
       output: {
+        // What changes seldom stands in files of its own, so that a change of the page is a small
+        // change of the committed bundle.
+        codeSplitting: {
+          groups: [
+            { name: 'editor', test: /node_modules[\\/]@(codemirror|lezer|marijn)[\\/]/ },
+            { name: 'vendor', test: /node_modules[\\/]/ },
+          ],
+        },
         entryFileNames: 'assets/[name]-[hash].js',
         chunkFileNames: 'assets/[name]-[hash].js',
         assetFileNames: 'assets/[name]-[hash][extname]',

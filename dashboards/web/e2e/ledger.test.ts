@@ -35,7 +35,7 @@ describe('the ledger', () => {
       .filter({ hasText: 'counted.log' });
     await row.waitFor();
     const cells = (await row.getByRole('cell').allInnerTexts()).slice(2);
-    expect(cells).toEqual(['25', '25', '0', '0', '0', '0', 'balanced']);
+    expect(cells).toEqual(['25', '25', '0', '0', '0', 'balanced', '0']);
   });
 
   it('shows where a stream stands', async () => {

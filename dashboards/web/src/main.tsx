@@ -1,4 +1,4 @@
-import '@mantine/core/styles.css';
+import './app/mantine';
 import 'uplot/dist/uPlot.min.css';
 import './app/theme.css';
 

@@ -69,6 +69,13 @@ async function send(path: string, params: Params, signal?: AbortSignal): Promise
   return response;
 }
 
+/** A status is sent before the first record: what fails later can only break the answer off. */
+function brokenOff(error: unknown): never {
+  if (isAbort(error)) throw error;
+  const words = 'The answer broke off before its end, so it is not complete.';
+  throw new ApiError(`${words} The log of the server says why.`, 0, 'unavailable');
+}
+
 async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   const response = await fetch(`.${path}`, { signal: signal ?? null });
   if (!response.ok) throw await errorOf(response);
@@ -80,7 +87,10 @@ async function postJson<T>(path: string, params: Params, signal?: AbortSignal): 
   return (await response.json()) as T;
 }
 
-/** Reads a JSON lines answer; `onRecords` is called as the bytes arrive. Resolves at its end. */
+/**
+ * Reads a JSON lines answer; `onRecords` is called as bytes arrive, also when they complete no
+ * record: the empty line of a live tail says that it has caught up. Resolves at the answer's end.
+ */
 async function readLines(
   path: string,
   params: Params,
@@ -94,9 +104,8 @@ async function readLines(
   const parser = new JsonLinesParser();
   const reader = response.body.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
-    const records = done ? parser.end() : parser.push(value);
-    if (records.length > 0) onRecords(records);
+    const { done, value } = await reader.read().catch(brokenOff);
+    onRecords(done ? parser.end() : parser.push(value));
     if (done) return;
   }
 }

@@ -31,11 +31,12 @@ export interface Amount {
   records: number;
 }
 
-/** The fates a record can have. What was read is the sum of the other five. */
-export const FATES = ['stored', 'in_flight', 'duplicates', 'shed', 'lost'] as const;
+/** What becomes of a record that was read: what was read is the sum of these. */
+export const FATES = ['stored', 'in_flight', 'shed', 'lost'] as const;
 export type Fate = (typeof FATES)[number];
 
-export type Totals = Record<'read' | Fate, Amount>;
+/** `duplicates` came a second time and were dropped; they are no part of what was read. */
+export type Totals = Record<'read' | 'duplicates' | Fate, Amount>;
 
 /** A range of one stream that was not stored, with the reason. */
 export interface LedgerEvent {
@@ -53,9 +54,11 @@ export interface LedgerStream extends Totals {
   stream: string;
   tenant: string;
   labels: Record<string, string>;
-  path?: string;
+  path?: string | null;
   generation: string;
   position: number;
+  /** Bytes written to the file and not read so far. */
+  behind_bytes?: number;
   balanced: boolean;
   why?: string;
   events?: LedgerEvent[];

@@ -14,7 +14,6 @@ const REFRESH_MS = 5000;
 export const FATE_LABELS: Record<Fate, string> = {
   stored: 'Stored',
   in_flight: 'In flight',
-  duplicates: 'Duplicates dropped',
   shed: 'Shed by limits',
   lost: 'Lost',
 };
@@ -111,13 +110,20 @@ function Totals({ ledger }: { ledger: Ledger }) {
           bad={fate === 'lost' && totals[fate].records > 0}
         />
       ))}
+      <Total label="Came twice, dropped" amount={totals.duplicates} apart />
     </dl>
   );
 }
 
-function Total(props: { label: string; amount: Amount; sign?: string; bad?: boolean }) {
+function Total(props: {
+  label: string;
+  amount: Amount;
+  sign?: string;
+  bad?: boolean;
+  apart?: boolean;
+}) {
   return (
-    <div className={classes.total} data-bad={props.bad ? true : undefined}>
+    <div className={classes.total} data-bad={props.bad ? true : undefined} data-apart={props.apart}>
       {props.sign !== undefined && (
         <span className={classes.sign} aria-hidden="true">
           {props.sign}

@@ -37,10 +37,10 @@ export function StreamTable({ streams }: { streams: readonly LedgerStream[] }) {
             <th>Read</th>
             <th>Stored</th>
             <th>In flight</th>
-            <th>Duplicates</th>
             <th>Shed</th>
             <th>Lost</th>
             <th>Balance</th>
+            <th>Came twice</th>
           </tr>
         </thead>
         <tbody>
@@ -95,6 +95,7 @@ function StreamRow(props: { stream: LedgerStream; opened: boolean; onToggle: () 
           </span>
         )}
       </td>
+      <AmountCell amount={stream.duplicates} />
     </tr>
   );
 }
@@ -119,7 +120,7 @@ function StreamName({ stream }: { stream: LedgerStream }) {
       >
         {streamName(stream)}
       </a>
-      {stream.path !== undefined && <span className={classes.path}>{stream.path}</span>}
+      {stream.path && <span className={classes.path}>{stream.path}</span>}
     </div>
   );
 }
@@ -145,7 +146,9 @@ function StreamDetails({ stream }: { stream: LedgerStream }) {
         <div className={classes.zero}>
           Stream <span className="mono">{stream.stream}</span>, generation{' '}
           <span className="mono">{stream.generation}</span>, read to byte{' '}
-          {formatCount(stream.position)}, tenant {stream.tenant}
+          {formatCount(stream.position)}
+          {(stream.behind_bytes ?? 0) > 0 && ` (${formatBytes(stream.behind_bytes ?? 0)} to go)`},
+          tenant {stream.tenant}
         </div>
         {events.length === 0 ? (
           <div>Nothing was shed or lost.</div>

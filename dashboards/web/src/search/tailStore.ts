@@ -1,5 +1,6 @@
 // One live tail: what was there before, then the server's endless answer, through breaks of the
-// connection. It says when it has caught up: no line came for CAUGHT_UP_MS after the answer opened.
+// connection. It has caught up when
+// the server says so with an empty line, or when no line came for CAUGHT_UP_MS.
 
 import { ApiError, collectLogs, isAbort, tailLogs } from '../api/client';
 import type { LogRecord } from '../api/types';
@@ -100,9 +101,13 @@ export class TailStore {
     await tailLogs(
       { query, start_offset: `${Math.ceil(since / 1000)}s` },
       (records) => {
+        this.aliveAt = Date.now();
+        if (records.length === 0) {
+          this.reachEnd();
+          return;
+        }
         this.buffer.push(records);
         this.caughtUp = false;
-        this.aliveAt = Date.now();
         this.notifySoon();
         this.expectQuiet();
       },
@@ -119,10 +124,14 @@ export class TailStore {
 
   private expectQuiet(): void {
     clearTimeout(this.quietTimer);
-    this.quietTimer = setTimeout(() => {
-      this.caughtUp = true;
-      this.publish();
-    }, CAUGHT_UP_MS);
+    this.quietTimer = setTimeout(() => this.reachEnd(), CAUGHT_UP_MS);
+  }
+
+  private reachEnd(): void {
+    clearTimeout(this.quietTimer);
+    if (this.caughtUp) return;
+    this.caughtUp = true;
+    this.publish();
   }
 
   private notifySoon(): void {
