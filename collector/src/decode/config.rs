@@ -238,6 +238,11 @@ impl TimeFormat {
             "{text:?} is not a time format: write one such as %Y-%m-%d %H:%M:%S%.f"
         )))
     }
+
+    /// The format.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 macro_rules! text_form {
