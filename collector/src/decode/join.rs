@@ -151,52 +151,66 @@ impl Joiner {
         config: &DecodeConfig,
         stats: &mut DecodeStats,
     ) {
-        let limit = config.record_limit.as_usize();
-        if let Some(number) = self.open[line.output.index()] {
-            let record = &mut self.queue[(number - self.front) as usize];
-            if record.partial {
-                let before = record.text.len();
-                append(record, &mut self.spare, chunk, &[], line, limit);
-                self.bytes += record.text.len() - before;
-                if !line.partial {
-                    let text = record.text.bytes(chunk);
-                    record.trace = Trace::start(text);
-                    if !may_continue(text, record.truncated, &config.multiline) {
-                        self.close(number, stats);
-                    }
-                }
-                return self.bound(line, config, stats);
-            }
-            if line.text.is_empty() && !line.partial && record.blanks < BLANKS_LIMIT {
-                record.blanks += 1;
-                return;
-            }
-            if continues(record, chunk, line, &config.multiline) {
-                let before = record.text.len();
-                let newlines = &[b'\n'; BLANKS_LIMIT as usize + 1][..record.blanks as usize + 1];
-                append(record, &mut self.spare, chunk, newlines, line, limit);
-                self.bytes += record.text.len() - before;
-                record.lines += 1;
-                record.blanks = 0;
-                if record.truncated && !record.partial {
-                    self.close(number, stats);
-                }
-                return self.bound(line, config, stats);
-            }
-            self.close(number, stats);
+        let continued = match self.open[line.output.index()] {
+            Some(number) => self.proceed(number, line, chunk, config, stats),
+            None => false,
+        };
+        if continued {
+            return self.bound(line, config, stats);
         }
         if line.text.is_empty() && !line.partial {
             stats.blank += 1;
             return;
         }
-        self.start(line, &config.multiline, limit);
+        self.start(line, config);
         self.bound(line, config, stats);
     }
 
-    fn start(&mut self, line: &Line<'_>, multiline: &MultilineConfig, limit: usize) {
+    /// The open record with the next line of its output: joined, or finished; false when the line is a record's first.
+    fn proceed(
+        &mut self,
+        number: u64,
+        line: &Line<'_>,
+        chunk: &[u8],
+        config: &DecodeConfig,
+        stats: &mut DecodeStats,
+    ) -> bool {
+        let record = &mut self.queue[(number - self.front) as usize];
+        let part = record.partial;
+        let blank = line.text.is_empty() && !line.partial;
+        if !part && blank && record.blanks < BLANKS_LIMIT {
+            record.blanks += 1;
+            return true;
+        }
+        if !part && !continues(record, chunk, line, &config.multiline) {
+            self.close(number, stats);
+            return false;
+        }
+        let newlines = if part { 0 } else { record.blanks as usize + 1 };
+        let newlines = &[b'\n'; BLANKS_LIMIT as usize + 1][..newlines];
+        let before = record.text.len();
+        append(record, &mut self.spare, chunk, newlines, line, config.record_limit.as_usize());
+        self.bytes += record.text.len() - before;
+        record.blanks = 0;
+        record.lines += u32::from(!part);
+        if record.partial {
+            return true;
+        }
+        let text = record.text.bytes(chunk);
+        if record.lines == 1 {
+            record.trace = Trace::start(text);
+        }
+        if record.truncated || record.lines == 1 && !may_continue(text, false, &config.multiline) {
+            self.close(number, stats);
+        }
+        true
+    }
+
+    fn start(&mut self, line: &Line<'_>, config: &DecodeConfig) {
+        let limit = config.record_limit.as_usize();
         let text = &line.text[..line.text.len().min(limit)];
         let truncated = line.cut || text.len() < line.text.len();
-        let open = line.partial || may_continue(text, truncated, multiline);
+        let open = line.partial || may_continue(text, truncated, &config.multiline);
         if open {
             self.open[line.output.index()] = Some(self.front + self.queue.len() as u64);
         }

@@ -285,7 +285,7 @@ fn custom(format: &TimeFormat, line: &[u8], clock: &mut Clock) -> Option<Found> 
         month: date.map_or(parts.month(), |d| Some(d.month()))?.unsigned_abs().into(),
         day: date.map_or(parts.day(), |d| Some(d.day()))?.unsigned_abs().into(),
         of_day: seconds * SECOND + i64::from(nanos.unwrap_or(0)),
-        offset: parts.offset().map(|o| o.seconds()),
+        offset: parts.offset().map(jiff::tz::Offset::seconds),
     };
     let time = clock.instant(&Stamp { what, subsecond, len: end })?;
     Some(Found { time, subsecond, end })

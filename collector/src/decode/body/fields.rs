@@ -7,7 +7,7 @@ use crate::decode::severity;
 use crate::decode::time::{Clock, form};
 
 /// What a body tells, its fields apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
     /// OpenTelemetry severity number, 0 when the body names none.
     pub severity: u8,
@@ -21,20 +21,6 @@ pub struct Facts {
     pub(super) structured: bool,
     trace_id: Option<[u8; 32]>,
     span_id: Option<[u8; 16]>,
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Self {
-            severity: 0,
-            time: None,
-            subsecond: false,
-            dropped: 0,
-            structured: false,
-            trace_id: None,
-            span_id: None,
-        }
-    }
 }
 
 impl Facts {
