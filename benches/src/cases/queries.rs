@@ -1,0 +1,128 @@
+//! (f) Twelve classes of queries over all of the data, over HTTP, warm: the median of several runs.
+//!
+//! With a peer, it gets the same records, is asked the same, and must find as many rows: a fast wrong answer is an error.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use rookery_core::time;
+use rookery_tests::kit::http::Client;
+
+use super::loaded::Loaded;
+use super::peer;
+use crate::dataset::{Dataset, NEEDLE, PHRASE};
+use crate::machine;
+use crate::results::{Results, quantile, say};
+
+/// A class: its name, the path, the query, and further parameters.
+struct Class {
+    name: &'static str,
+    path: &'static str,
+    query: String,
+    parameters: &'static [(&'static str, &'static str)],
+}
+
+const QUERY: &str = "/select/logsql/query";
+const HITS: &str = "/select/logsql/hits";
+const FACETS: &str = "/select/logsql/facets";
+
+fn classes(pod: &str) -> [Class; 12] {
+    let class = |name, path, query: &str, parameters| Class {
+        name,
+        path,
+        query: query.to_owned(),
+        parameters,
+    };
+    [
+        class("needle (3 rows)", QUERY, NEEDLE, &[]),
+        class("phrase, count", QUERY, &format!("\"{PHRASE}\" | stats count() n"), &[]),
+        class(
+            "regular expression with a literal, count",
+            QUERY,
+            "~\"connection refused by the [a-z]+, giving\" | stats count() n",
+            &[],
+        ),
+        class(
+            "regular expression without, count",
+            QUERY,
+            "~\"[0-9]{4}[a-f][0-9]{3}[a-f]\" | stats count() n",
+            &[],
+        ),
+        class("count by 5 min: all", HITS, "*", &[("step", "5m")]),
+        class("count by 5 min: level:error", HITS, "level:error", &[("step", "5m")]),
+        class("top 10 of a JSON field", QUERY, "* | top 10 by (path)", &[]),
+        class("last 100: all", QUERY, "*", &[("limit", "100")]),
+        class("last 100: of a common word", QUERY, "request", &[("limit", "100")]),
+        class("last 100: of one pod", QUERY, &format!("{{pod=\"{pod}\"}}"), &[("limit", "100")]),
+        class("facets of level:error", FACETS, "level:error", &[]),
+        class(
+            "p99 of a JSON field by namespace",
+            QUERY,
+            "duration_ms:* | stats by (namespace) quantile(0.99, duration_ms) p",
+            &[],
+        ),
+    ]
+}
+
+/// One class at one server.
+struct Answer {
+    median_ms: f64,
+    rows: usize,
+}
+
+/// Runs the classes, also at the peer when there is one.
+pub(crate) fn run(
+    mut loaded: Loaded,
+    dataset: &Dataset,
+    peer: Option<&str>,
+    quick: bool,
+    results: &mut Results,
+) -> Result<()> {
+    let runs = if quick { 3 } else { 7 };
+    let peer = peer.map(|url| peer::load(url, &loaded.client, dataset)).transpose()?;
+    let range = [time::rfc3339(dataset.start), time::rfc3339(dataset.end)];
+    for class in classes(&dataset.pods[3]) {
+        let own = ask(&loaded.client, &class, &range, runs)?;
+        let against = match &peer {
+            None => String::new(),
+            Some(peer) => {
+                let other = ask(peer, &class, &range, runs)?;
+                if other.rows != own.rows {
+                    say(&format!(
+                        "      the answers differ: {} rows here, {} there",
+                        own.rows, other.rows
+                    ));
+                }
+                let (ms, factor) = (other.median_ms, other.median_ms / own.median_ms);
+                format!("peer {ms:.1} ms, {factor:.2} times as long")
+            }
+        };
+        results.add(
+            "f",
+            class.name,
+            format!("{:.1} ms ({} rows)", own.median_ms, own.rows),
+            against,
+        );
+    }
+    let resident = machine::resident_bytes(loaded.rookery.id())? as f64 / f64::from(1 << 20);
+    results.add("f", "resident memory after", format!("{resident:.0} MiB"), String::new());
+    ensure!(loaded.rookery.ended()?.is_none(), "the process did not survive the queries");
+    Ok(())
+}
+
+fn ask(client: &Client, class: &Class, range: &[String; 2], runs: usize) -> Result<Answer> {
+    let mut parameters =
+        vec![("query", class.query.as_str()), ("start", &range[0]), ("end", &range[1])];
+    parameters.extend_from_slice(class.parameters);
+    let mut times = Vec::with_capacity(runs);
+    // The first run warms up.
+    let first = client.get(class.path, &parameters)?;
+    for _ in 0..runs {
+        let start = Instant::now();
+        client.get(class.path, &parameters)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    let rows = memchr::memchr_iter(b'\n', &first).count();
+    Ok(Answer { median_ms: quantile(&times, 0.5), rows })
+}
