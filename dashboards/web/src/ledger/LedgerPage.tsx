@@ -1,4 +1,5 @@
 import { Switch, TextInput } from '@mantine/core';
+import { useDocumentTitle } from '@mantine/hooks';
 import { IconAlertTriangle, IconCircleCheck, IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -25,6 +26,7 @@ export default function LedgerPage() {
     queryFn: ({ signal }) => fetchLedger(signal),
     refetchInterval: REFRESH_MS,
   });
+  useDocumentTitle('Ledger · Rookery');
   return (
     <main className={classes.page}>
       <div className={classes.inner}>

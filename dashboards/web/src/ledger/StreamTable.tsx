@@ -32,7 +32,9 @@ export function StreamTable({ streams }: { streams: readonly LedgerStream[] }) {
       <table className={classes.table} data-testid="streams">
         <thead>
           <tr>
-            <th aria-label="Details" />
+            <th>
+              <span className="visually-hidden">Details</span>
+            </th>
             <th>Stream</th>
             <th>Read</th>
             <th>Stored</th>
@@ -167,7 +169,9 @@ function StreamDetails({ stream }: { stream: LedgerStream }) {
             <tbody>
               {events.map((event) => (
                 <tr key={`${event.generation}-${event.start}-${event.end}-${event.reason}`}>
-                  <td className="mono">{when(event.at, search.utc)}</td>
+                  <td className="mono" style={{ whiteSpace: 'nowrap' }}>
+                    {when(event.at, search.utc)}
+                  </td>
                   <td>{event.fate}</td>
                   <td>{event.reason}</td>
                   <td>{formatCount(event.records)}</td>

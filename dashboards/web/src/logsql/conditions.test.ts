@@ -121,6 +121,12 @@ describe('highlightPattern', () => {
     expect(highlightPattern('-error level:x *')).toBeUndefined();
     expect(highlightPattern('~"("')).toBeUndefined();
   });
+
+  it('marks no regular expression that could keep the browser busy', () => {
+    for (const source of ['(a+)+b', '(a|a)*b', '.*.*.*x', '[^x]*.+y'])
+      expect(highlightPattern(`~${JSON.stringify(source)}`)).toBeUndefined();
+    expect(marks('~"took [0-9]+ms in .*db"', 'took 15ms in a db')).toHaveLength(1);
+  });
 });
 
 describe('keepsRecords', () => {

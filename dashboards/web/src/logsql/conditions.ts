@@ -281,6 +281,7 @@ function contentSource(text: string): string | undefined {
   if (isRegexp) {
     try {
       new RegExp(value, 'u');
+      if (mayBacktrack(value)) return undefined;
       return `(?:${value})`;
     } catch {
       return undefined;
@@ -288,6 +289,17 @@ function contentSource(text: string): string | undefined {
   }
   if (!/^["'`]/.test(inner) && !/^[^\s()]+$/.test(inner)) return undefined;
   return value.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+}
+
+/**
+ * The server's regular expressions take linear time, a browser's may take for ever. Those that could
+ * are searched for and not marked: a group that is repeated, or repetitions that can share a text.
+ */
+function mayBacktrack(source: string): boolean {
+  const plain = source.replace(/\\[^SDW]/g, 'x');
+  const wide = plain.match(/(\.|\[\^[^\]]*\]|\\[SDW])(\*|\+|\{\d+,\})/g)?.length ?? 0;
+  const all = plain.match(/\*|\+|\{\d+,\}/g)?.length ?? 0;
+  return /\)(\*|\+|\{)/.test(plain) || wide > 1 || all > 4;
 }
 
 const RECORD_PIPES = new Set(

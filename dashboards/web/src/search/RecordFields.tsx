@@ -42,7 +42,8 @@ export function RecordFields(props: { record: LogRecord; highlight: RegExp | und
   );
 }
 
-function LongText({ text, highlight }: { text: string; highlight: RegExp | undefined }) {
+/** A text, of which a very long one is shown in full only when asked for. */
+export function LongText({ text, highlight }: { text: string; highlight: RegExp | undefined }) {
   const [whole, setWhole] = useState(false);
   if (text.length <= SHOWN_CHARS || whole) return <Highlighted text={text} pattern={highlight} />;
   return (

@@ -37,6 +37,7 @@ export interface RecordListProps {
 export function RecordList(props: RecordListProps) {
   const { rows, columns, utc, wrap, selected, follow, onFollowChange, onEnd } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  const lastTop = useRef(0);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -77,12 +78,11 @@ export function RecordList(props: RecordListProps) {
       aria-label={props.label}
       aria-activedescendant={selected >= 0 ? `record-${selected}` : undefined}
       data-testid="records"
-      onWheel={(event) => {
-        if (event.deltaY < 0) onFollowChange?.(false);
-      }}
       onScroll={(event) => {
         const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
         if (scrollHeight - scrollTop - clientHeight < ROW_PX) onFollowChange?.(true);
+        else if (scrollTop < lastTop.current) onFollowChange?.(false);
+        lastTop.current = scrollTop;
       }}
     >
       <Head

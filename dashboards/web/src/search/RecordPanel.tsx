@@ -2,12 +2,12 @@ import { ActionIcon, Tooltip } from '@mantine/core';
 import { IconBraces, IconChevronDown, IconChevronUp, IconLink, IconX } from '@tabler/icons-react';
 import type { LogRecord } from '../api/types';
 import { navigate, useLocation } from '../app/location';
-import { levelOf, originOf } from '../records/record';
+import { levelOf, originOf, type Level } from '../records/record';
 import { formatInstant, timeOf, zoneLabel } from '../time/format';
 import { RECORD_TABS, type RecordTab } from '../url/state';
 import { CopyAction } from './CopyAction';
 import { RecordContext } from './RecordContext';
-import { RecordFields } from './RecordFields';
+import { LongText, RecordFields } from './RecordFields';
 import classes from './RecordPanel.module.css';
 
 const TAB_LABELS: Record<RecordTab, string> = {
@@ -31,7 +31,7 @@ export function RecordPanel({ record, highlight, onStep, onClose }: Props) {
   return (
     <section className={classes.panel} aria-label="Record" data-testid="record">
       <header className={classes.head}>
-        <span className={classes.badge} style={{ background: `var(--level-${level})` }}>
+        <span className={classes.badge} style={badgeColours(level)}>
           {record['level'] || 'no level'}
         </span>
         {!Number.isNaN(at) && (
@@ -84,10 +84,23 @@ export function RecordPanel({ record, highlight, onStep, onClose }: Props) {
             record={record}
           />
         )}
-        {search.tab === 'json' && <pre className={classes.json}>{prettyJson(record)}</pre>}
+        {search.tab === 'json' && (
+          <pre className={classes.json}>
+            <LongText text={prettyJson(record)} highlight={undefined} />
+          </pre>
+        )}
       </div>
     </section>
   );
+}
+
+/** The level's colour, faint below and strong above, so that it reads in either scheme. */
+function badgeColours(level: Level): React.CSSProperties {
+  const colour = `var(--level-${level})`;
+  return {
+    background: `color-mix(in srgb, ${colour} 22%, var(--page))`,
+    color: `color-mix(in srgb, ${colour} 35%, var(--text))`,
+  };
 }
 
 function PanelButton(props: { label: string; onClick: () => void; children: React.ReactNode }) {

@@ -4,7 +4,7 @@ import { useMemo, useRef, useState } from 'react';
 import type { LogRecord } from '../api/types';
 import { FilterButtons } from './FieldValues';
 import classes from './ResultTable.module.css';
-import { sortRows, tableColumns, type Sorting, type TableColumn } from './tableData';
+import { shortNumber, sortRows, tableColumns, type Sorting, type TableColumn } from './tableData';
 
 const ROW_PX = 26;
 
@@ -99,7 +99,7 @@ function Cell({ column, value }: { column: TableColumn; value: string }) {
   return (
     <span role="cell" data-number={column.numeric || undefined} title={value}>
       {share > 0 && <em style={{ width: `calc(${share} * (100% - 24px))` }} />}
-      <b>{value}</b>
+      <b>{column.numeric ? shortNumber(value) : value}</b>
       {!column.numeric && value !== '' && (
         <span className={classes.actions}>
           <FilterButtons field={column.name} value={value} />

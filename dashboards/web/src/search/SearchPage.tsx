@@ -1,4 +1,4 @@
-import { useHotkeys, useLocalStorage } from '@mantine/hooks';
+import { useDocumentTitle, useHotkeys, useLocalStorage } from '@mantine/hooks';
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { ApiError } from '../api/client';
 import { navigate, searchAgain, useLocation } from '../app/location';
@@ -10,7 +10,7 @@ import { Histogram } from './Histogram';
 import { LiveTail } from './LiveTail';
 import { QueryBar } from './QueryBar';
 import { Results } from './Results';
-import { ResultStore } from './resultStore';
+import { results } from './resultStore';
 import { ResultToolbar } from './ResultToolbar';
 import classes from './SearchPage.module.css';
 import { SearchActionsContext, type SearchActions } from './useSearchActions';
@@ -27,6 +27,7 @@ export function SearchPage() {
   const filter = parsed.filter || '*';
   const [draft, setDraft] = useDraft(search.query);
   const [tailError, setTailError] = useState<ApiError>();
+  useDocumentTitle(search.query === '' ? 'Logs · Rookery' : `${search.query} · Rookery`);
   const [timeOpened, setTimeOpened] = useState(false);
   const [fieldsShown, setFieldsShown] = useLocalStorage({
     key: 'rookery.fields-shown',
@@ -34,7 +35,7 @@ export function SearchPage() {
     getInitialValueInEffect: false,
   });
 
-  const { store, result } = useResults(interval);
+  const result = useResults(interval);
   const actions = useActions(draft);
   const submit = () => {
     const query = draft.trim();
@@ -52,6 +53,7 @@ export function SearchPage() {
   return (
     <SearchActionsContext value={actions}>
       <main className={classes.page}>
+        <h1 className="visually-hidden">Logs</h1>
         <QueryBar
           draft={draft}
           interval={interval}
@@ -61,7 +63,7 @@ export function SearchPage() {
           onTimeOpened={setTimeOpened}
           onDraft={setDraft}
           onSubmit={submit}
-          onCancel={store.cancel}
+          onCancel={results.cancel}
         />
         <ConditionChips query={draft} onChange={actions.setQuery} />
         <div className={classes.main} data-fields={fieldsShown || undefined}>
@@ -90,7 +92,7 @@ export function SearchPage() {
                   fieldsShown={fieldsShown}
                   onFieldsShown={setFieldsShown}
                 />
-                <Results result={result} interval={interval} onMore={store.loadMore} />
+                <Results result={result} interval={interval} onMore={results.loadMore} />
               </>
             )}
           </div>
@@ -110,23 +112,22 @@ function useDraft(query: string): [string, (text: string) => void] {
 
 function useResults(interval: { from: number; to: number }) {
   const { search } = useLocation();
-  const [store] = useState(() => new ResultStore());
-  const result = useSyncExternalStore(store.subscribe, store.getSnapshot);
+  const result = useSyncExternalStore(results.subscribe, results.getSnapshot);
   const { query, limit, live } = search;
   useEffect(() => {
     if (live) return;
     const range = absoluteRange(interval);
     const pageable = parseQuery(query).pipes === '';
-    store.start({
+    results.start({
       query: query || '*',
       start: range.from,
       end: range.to,
       limit: pageable ? limit : TABLE_LIMIT,
       pageable,
     });
-    return () => store.abort();
-  }, [store, query, limit, live, interval]);
-  return { store, result };
+    return () => results.abort();
+  }, [query, limit, live, interval]);
+  return result;
 }
 
 /** Clicks edit the text as it stands in the editor, so that what is typed is not lost. */

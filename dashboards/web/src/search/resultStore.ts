@@ -36,6 +36,10 @@ export interface ResultSnapshot {
   more: boolean;
 }
 
+function isSame(a: SearchSpec | undefined, b: SearchSpec): boolean {
+  return a?.query === b.query && a.start === b.start && a.end === b.end && a.limit === b.limit;
+}
+
 const EMPTY: ResultSnapshot = {
   rows: [],
   status: 'running',
@@ -46,7 +50,7 @@ const EMPTY: ResultSnapshot = {
   more: false,
 };
 
-export class ResultStore {
+class ResultStore {
   private rows: LogRecord[] = [];
   private snapshot = EMPTY;
   private spec: SearchSpec | undefined;
@@ -61,7 +65,9 @@ export class ResultStore {
 
   readonly getSnapshot = (): ResultSnapshot => this.snapshot;
 
+  /** Starts a search; the one that already ended in these rows is not asked for again. */
   start(spec: SearchSpec): void {
+    if (this.snapshot.status === 'done' && isSame(this.spec, spec)) return;
     this.spec = spec;
     this.rows = [];
     this.publish({
@@ -170,3 +176,6 @@ export class ResultStore {
     });
   }
 }
+
+/** One for the page: its rows outlive a look at another page. */
+export const results = new ResultStore();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sortRows, tableColumns } from './tableData';
+import { shortNumber, sortRows, tableColumns } from './tableData';
 
 describe('tables', () => {
   const rows = [
@@ -23,5 +23,15 @@ describe('tables', () => {
     expect(names(true)).toEqual(['a', 'b', 'c']);
     expect(names(false)).toEqual(['c', 'b', 'a']);
     expect(sortRows(rows, columns, undefined)).toBe(rows);
+  });
+
+  it('shortens decimals', () => {
+    expect(['450.05555555', '12', '0.5', '0.00012345', 'NaN'].map(shortNumber)).toEqual([
+      '450.056',
+      '12',
+      '0.5',
+      '0.000123',
+      'NaN',
+    ]);
   });
 });

@@ -62,3 +62,10 @@ function numberOf(text: string): number {
   const value = Number(text === '' ? Number.NaN : text);
   return Number.isFinite(value) ? value : -Number.MAX_VALUE;
 }
+
+/** A number with no more than three decimals; the whole of it is in the cell's title. */
+export function shortNumber(text: string): string {
+  if (!/\.\d{4,}$/.test(text)) return text;
+  const value = Number(text);
+  return Math.abs(value) < 0.01 ? value.toPrecision(3) : String(Math.round(value * 1000) / 1000);
+}
