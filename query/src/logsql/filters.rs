@@ -152,7 +152,7 @@ impl Parser<'_> {
                 self.stream_selector()
             }
             Some('*') => self.star(field),
-            Some('=' | '!' | '~' | '<' | '>') => self.comparison(name()),
+            Some('=' | '!' | '~' | '<' | '>') => self.comparison(&name()),
             Some('"' | '\'' | '`') => self.word(field),
             Some(c) if !"){}[]|,:*".contains(c) => self.word(field),
             _ => Err(self.expected(FILTER_EXPECTED)),
@@ -249,7 +249,7 @@ impl Parser<'_> {
         let compares = !is_quoted
             && ["=", "!=", "~", "!~", "<", ">"].iter().any(|op| self.rest().starts_with(op));
         if compares && name.as_ref() != fields::TIME {
-            return self.comparison(name).map(Some);
+            return self.comparison(&name).map(Some);
         }
         if self.next_sign() != Some(':') {
             if self.rest().starts_with('*') && self.rest()[1..].starts_with(':') {
@@ -269,7 +269,7 @@ impl Parser<'_> {
 
     // Comparisons.
 
-    fn comparison(&mut self, field: FieldName) -> Parsed<Filter> {
+    fn comparison(&mut self, field: &FieldName) -> Parsed<Filter> {
         let start = self.position;
         let test = |test: Test| Ok(Filter::Field { field: field.clone(), test });
         if self.eat_directly("!=") {

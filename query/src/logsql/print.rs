@@ -277,7 +277,7 @@ impl Printer<'_> {
             Test::Regexp(pattern) => self.push(&format!("~{}", quote(pattern.as_str()))),
             Test::Range { min, max } => self.range(*min, *max),
             Test::StringRange { min, max } => {
-                self.call("string_range", &[min.clone(), max.clone()])
+                self.call("string_range", &[min.clone(), max.clone()]);
             }
             Test::LengthRange { min, max } => {
                 let max = if *max == u64::MAX { "inf".to_owned() } else { max.to_string() };
@@ -382,7 +382,7 @@ impl Printer<'_> {
         match expression {
             Expression::Number(number) => self.push(&numbers::print_number(*number)),
             Expression::Field(name) if numbers::parse_operand(name).is_none() && is_plain(name) => {
-                self.push(name)
+                self.push(name);
             }
             Expression::Field(name) => self.push(&quote(name)),
             Expression::Negate(inner) => {

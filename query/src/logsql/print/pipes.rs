@@ -345,9 +345,9 @@ impl Printer<'_> {
         };
         self.push(&format!("{name}("));
         if fields.is_empty() {
-            self.push("*")
+            self.push("*");
         } else {
-            self.patterns(fields)
+            self.patterns(fields);
         }
         self.push(")");
         self.limit(limit);
@@ -368,9 +368,9 @@ impl Printer<'_> {
             StatsFunction::JsonValues { fields, sort, limit } => {
                 self.push("json_values(");
                 if fields.is_empty() {
-                    self.push("*")
+                    self.push("*");
                 } else {
-                    self.patterns(fields)
+                    self.patterns(fields);
                 }
                 self.push(")");
                 if !sort.is_empty() {
