@@ -72,10 +72,14 @@ impl Names {
         self.table.len()
     }
 
-    fn intern(&mut self, name: &str) -> u32 {
+    /// The number of a text; `None` when it is a new one and there are `limit` already.
+    fn intern(&mut self, name: &str, limit: usize) -> Option<u32> {
         let hash = self.hasher.hash_one(name);
         if let Some(&found) = self.table.find(hash, |&i| self.get(i) == name.as_bytes()) {
-            return found;
+            return Some(found);
+        }
+        if self.table.len() >= limit {
+            return None;
         }
         let index = self.table.len() as u32;
         self.texts.push(name);
@@ -87,7 +91,7 @@ impl Names {
                 std::str::from_utf8(&texts.bytes[start as usize..end as usize]).unwrap_or(""),
             )
         });
-        index
+        Some(index)
     }
 }
 
@@ -95,6 +99,11 @@ impl Names {
 #[derive(Debug)]
 struct Maps {
     names: Names,
+    /// The name that came after each name the last time; the first entry is for the start of a map. A program prints
+    /// its names in one order, so that most need no hash.
+    follows: Vec<u32>,
+    /// The entry of the last name.
+    last: usize,
     keys: Vec<u16>,
     values: Texts,
     ends: Vec<i32>,
@@ -102,16 +111,30 @@ struct Maps {
 
 impl Default for Maps {
     fn default() -> Self {
-        Self { names: Names::default(), keys: Vec::new(), values: Texts::default(), ends: vec![0] }
+        Self {
+            names: Names::default(),
+            follows: vec![0],
+            last: 0,
+            keys: Vec::new(),
+            values: Texts::default(),
+            ends: vec![0],
+        }
     }
 }
 
 impl Maps {
     fn put(&mut self, name: &str, value: &str) -> bool {
-        let key = self.names.intern(name);
-        if key as usize >= FIELD_NAMES_LIMIT {
-            return false;
-        }
+        let guess = self.follows[self.last];
+        let key = if (guess as usize) < self.names.len() && self.names.get(guess) == name.as_bytes()
+        {
+            guess
+        } else {
+            let Some(key) = self.names.intern(name, FIELD_NAMES_LIMIT) else { return false };
+            self.follows.resize(self.names.len() + 1, 0);
+            self.follows[self.last] = key;
+            key
+        };
+        self.last = key as usize + 1;
         self.keys.push(key as u16);
         self.values.push(value);
         true
@@ -119,6 +142,7 @@ impl Maps {
 
     fn end(&mut self) {
         self.ends.push(self.keys.len() as i32);
+        self.last = 0;
     }
 
     fn finish(self) -> Result<ArrayRef> {
@@ -236,6 +260,7 @@ impl LogBatchBuilder {
     pub fn cancel_record(&mut self) {
         self.body.bytes.truncate(self.body.ends.last().copied().unwrap_or(0) as usize);
         let kept = self.fields.ends.last().copied().unwrap_or(0) as usize;
+        self.fields.last = 0;
         self.fields.keys.truncate(kept);
         self.fields.values.ends.truncate(kept + 1);
         self.fields.values.bytes.truncate(self.fields.values.ends[kept] as usize);
@@ -244,6 +269,14 @@ impl LogBatchBuilder {
     /// How many records are finished.
     pub fn len(&self) -> usize {
         self.resource.len()
+    }
+
+    /// Where a finished record starts.
+    ///
+    /// # Panics
+    /// When there is no such record.
+    pub fn position(&self, row: usize) -> Position {
+        Position { generation: self.generation[row], offset: self.offset[row] }
     }
 
     /// Whether no record is finished.
@@ -255,6 +288,7 @@ impl LogBatchBuilder {
     pub fn size_bytes(&self) -> usize {
         self.body.bytes.len()
             + self.fields.values.bytes.len()
+            + self.fields.names.texts.bytes.len()
             + 6 * self.fields.keys.len()
             + 80 * self.len()
     }
@@ -303,7 +337,9 @@ fn resource_columns(resources: &[Arc<Resource>], rows: &[u32]) -> Result<Vec<Arr
     for column in 0..RESOURCE_COLUMNS.len() {
         let mut names = Names::default();
         let keys: Vec<u32> = (0..resources.len())
-            .map(|r| names.intern(texts[r].get(column).copied().unwrap_or(&tags[r])))
+            .filter_map(|r| {
+                names.intern(texts[r].get(column).copied().unwrap_or(&tags[r]), usize::MAX)
+            })
             .collect();
         debug_assert!(names.len() <= resources.len());
         let keys: UInt32Array = rows.iter().map(|&r| keys[r as usize]).collect::<Vec<_>>().into();
@@ -343,6 +379,28 @@ mod tests {
             trace_id: None,
             span_id: None,
         }
+    }
+
+    #[test]
+    fn names_beyond_the_limit_are_dropped_and_counted() {
+        let mut builder = LogBatchBuilder::default();
+        let resource = builder.resource(&Arc::new(Resource::default()));
+        for number in 0..FIELD_NAMES_LIMIT + 2 {
+            builder.field(&number.to_string(), "x");
+        }
+        builder.field("5", "again");
+        builder.finish_record(head(resource, 0));
+        assert_eq!(builder.dropped_fields(), 2);
+        let batch = builder.finish().unwrap();
+        let fields = batch.column_by_name("fields").unwrap().as_map();
+        assert_eq!(fields.value_length(0) as usize, FIELD_NAMES_LIMIT + 1);
+        let keys = fields.keys().as_dictionary::<UInt16Type>();
+        assert_eq!(keys.values().len(), FIELD_NAMES_LIMIT);
+        let values = fields.values().as_string::<i32>();
+        assert_eq!(
+            (keys.key(FIELD_NAMES_LIMIT), values.value(FIELD_NAMES_LIMIT)),
+            (Some(5), "again")
+        );
     }
 
     #[test]
