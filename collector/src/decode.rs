@@ -38,6 +38,7 @@ use config::{Format, TimeSource};
 use frame::Output;
 use join::{Joiner, Line, Record, Span};
 pub use stats::DecodeStats;
+pub use time::time_of;
 use time::{Clock, Finder};
 
 /// Decodes one stream. It holds the parts of records that are not finished.

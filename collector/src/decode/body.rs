@@ -83,7 +83,7 @@ pub fn decode_body(
 ) -> Facts {
     let parse = options.parse;
     let mut fields = Fields::new(out, options.fields_limit, options.clock);
-    let text = body.trim_ascii_start();
+    let text = body.strip_prefix('\u{feff}').unwrap_or(body).trim_ascii_start();
     let Some(&first) = text.as_bytes().first() else { return fields.finish() };
     match first {
         b'{' => fields.attempt(parse.json, |f| json::parse(text, scratch, f)),

@@ -151,19 +151,20 @@ impl Joiner {
         config: &DecodeConfig,
         stats: &mut DecodeStats,
     ) {
+        self.age(line, config, stats);
         let continued = match self.open[line.output.index()] {
             Some(number) => self.proceed(number, line, chunk, config, stats),
             None => false,
         };
         if continued {
-            return self.bound(line, config, stats);
+            return self.bound(config, stats);
         }
         if line.text.is_empty() && !line.partial {
             stats.blank += 1;
             return;
         }
         self.start(line, config);
-        self.bound(line, config, stats);
+        self.bound(config, stats);
     }
 
     /// The open record with the next line of its output: joined, or finished; false when the line is a record's first.
@@ -247,17 +248,31 @@ impl Joiner {
         self.open[record.output.index()] = None;
     }
 
+    /// Finishes the open records of the other outputs whose last line is long past, by the time of this one.
+    #[inline]
+    fn age(&mut self, line: &Line<'_>, config: &DecodeConfig, stats: &mut DecodeStats) {
+        let Some(now) = line.time else { return };
+        for output in 0..Output::COUNT {
+            let Some(number) = self.open[output].filter(|_| output != line.output.index()) else {
+                continue;
+            };
+            let record = &self.queue[(number - self.front) as usize];
+            let limit = if record.partial { PART_LIMIT_NS } else { quiet_ns(&config.multiline) };
+            if record.last_time.is_none_or(|last| now.saturating_sub(last) > limit) {
+                self.close(number, stats);
+            }
+        }
+    }
+
     /// Finishes the oldest open record where too much waits for it.
-    fn bound(&mut self, line: &Line<'_>, config: &DecodeConfig, stats: &mut DecodeStats) {
+    #[inline]
+    fn bound(&mut self, config: &DecodeConfig, stats: &mut DecodeStats) {
         let limit = config.record_limit.as_usize();
         while self.queue.len() > 1
             && let Some(oldest) = self.open.iter().flatten().min().copied()
         {
             let record = &self.queue[(oldest - self.front) as usize];
-            let age = line.time.zip(record.last_time).map_or(0, |(now, last)| now - last);
-            let quiet = if record.partial { PART_LIMIT_NS } else { quiet_ns(&config.multiline) };
-            let waits = self.bytes - record.text.len() > limit || self.queue.len() > WAITING_LIMIT;
-            if !waits && age <= quiet {
+            if self.bytes - record.text.len() <= limit && self.queue.len() <= WAITING_LIMIT {
                 return;
             }
             self.close(oldest, stats);
@@ -365,7 +380,7 @@ fn continues(record: &mut Record, chunk: &[u8], line: &Line<'_>, config: &Multil
     if record.lines >= config.max_lines || length > config.max_bytes.as_usize() {
         return false;
     }
-    let age = line.time.zip(record.last_time).map_or(0, |(now, last)| now - last);
+    let age = line.time.zip(record.last_time).map_or(0, |(now, last)| now.saturating_sub(last));
     if age > quiet_ns(config) {
         return false;
     }

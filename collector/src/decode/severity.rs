@@ -128,7 +128,8 @@ fn of_place(line: &[u8], start: usize, end: usize) -> u8 {
     // `error: …`, `sshd: error: …`, `, Info   CBS`, `level=info`.
     let labelled = after == b':' && matches!(before, b' ' | b'[' | b'\t' | b'm')
         || (before == b'=')
-        || (capital && after == b' ' && is_after_numbers(line, start));
+        || (capital && after == b' ' && is_after_numbers(line, start))
+        || (matches!(after, b' ' | b'\t') && is_after_clock(line, start));
     if !(capitals || bracketed || labelled) {
         return 0;
     }
@@ -143,6 +144,13 @@ fn of_place(line: &[u8], start: usize, end: usize) -> u8 {
 fn is_after_numbers(line: &[u8], at: usize) -> bool {
     let ahead = line[..at].iter().rev().find(|b| !matches!(b, b' ' | b','));
     ahead.is_some_and(u8::is_ascii_digit)
+}
+
+/// Whether the word ahead of `at` is a clock: `01:02:03`, `2026-11-21T01:02:03.5Z`.
+fn is_after_clock(line: &[u8], at: usize) -> bool {
+    let ahead = line[..at].trim_ascii_end();
+    let word = ahead.rsplit(|b| matches!(b, b' ' | b'\t')).next().unwrap_or(&[]);
+    word.iter().filter(|b| **b == b':').count() == 2 && word.iter().any(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -175,7 +183,10 @@ mod tests {
             ("E/ActivityManager( 12): text", 17),
             ("I1121 01:02:03.000000       1 file.go:12] text", 9),
             ("2026-11-21T01:02:03Z | ERROR | x", 17),
+            ("2026-11-21T01:02:03.5Z info server started", 9),
+            ("2026-11-21T01:02:03.5Z\tdebug\tserver", 5),
             // What is no level.
+            ("2026-11-21T01:02:03.5Z the error", 0),
             ("Failed password for root from 183.62.140.253 port 50215 ssh2", 0),
             ("an error occurred", 0),
             ("the ERRORS were many", 0),

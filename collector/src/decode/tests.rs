@@ -395,3 +395,83 @@ fn a_configuration_is_checked_when_it_is_read() {
         assert!(read(bad).is_err(), "{bad}");
     }
 }
+
+/// xorshift64: the cases are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit) as usize
+    }
+}
+
+/// A file of a container with two outputs whose lines, parts and traces interleave.
+fn random_cri(random: &mut Random) -> String {
+    const MESSAGES: [&str; 14] = [
+        "INFO one",
+        "  indented",
+        "",
+        "{\"a\":1}",
+        "{",
+        "}",
+        "ERROR two",
+        "java.lang.Error: x",
+        "\tat a.b(C.java:1)",
+        "panic: x",
+        "goroutine 1 [running]:",
+        "main.main()",
+        "Traceback (most recent call last):",
+        "ValueError: x",
+    ];
+    let mut time = 1_795_226_523 * SECOND;
+    let mut text = String::new();
+    for _ in 0..3 + random.below(20) {
+        time += [1_000, 1_000_000, 250_000_000, 400_000_000, 6 * SECOND][random.below(5)];
+        let output = ["stdout", "stderr"][random.below(2)];
+        let tag = ["F", "F", "F", "P"][random.below(4)];
+        let message = MESSAGES[random.below(14)];
+        match random.below(30) {
+            0 => text += "torn line\n",
+            1 => text += "\n",
+            _ => text += &format!("{} {output} {tag} {message}\n", rfc3339(time)),
+        }
+    }
+    text
+}
+
+#[test]
+fn any_interleaving_gives_the_same_records_however_it_is_cut_and_wherever_reading_starts_anew() {
+    let mut random = Random(42);
+    for case in 0..3_000 {
+        let text = random_cri(&mut random);
+        let mut config = config();
+        config.format = Format::Cri;
+        let (whole, _) = decode(config.clone(), &text);
+        assert!(whole.is_sorted_by_key(|r| r.offset), "case {case}: {text}");
+        let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        let cut = ends[random.below(ends.len() as u64)];
+        let (mut out, mut stats) = (LogBatchBuilder::default(), DecodeStats::default());
+        let mut first = decoder(config.clone());
+        first.push(7, 0, &text.as_bytes()[..cut], NOW, &mut out, &mut stats);
+        let sent = read(&mut out);
+        let from = first.pending().map_or(cut, |p| p.offset as usize);
+        let last_time = first.last_time();
+        // Reading goes on.
+        first.push(7, cut as u64, &text.as_bytes()[cut..], NOW, &mut out, &mut stats);
+        first.flush(NOW, &mut out, &mut stats, true);
+        assert_eq!(
+            [sent.clone(), read(&mut out)].concat(),
+            whole,
+            "case {case}, cut at {cut}: {text}"
+        );
+        // Or the process died, and another starts where the first had nothing pending.
+        let mut second = decoder(config);
+        last_time.into_iter().for_each(|time| second.resume(time));
+        second.push(7, from as u64, &text.as_bytes()[from..], NOW, &mut out, &mut stats);
+        second.flush(NOW, &mut out, &mut stats, true);
+        assert_eq!([sent, read(&mut out)].concat(), whole, "case {case}, anew at {from}: {text}");
+    }
+}

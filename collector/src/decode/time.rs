@@ -21,6 +21,14 @@ use rookery_core::time::{DAY, SECOND, days_from_civil};
 use super::config::{TimeConfig, TimeFormat};
 use form::{Form, Stamp, What};
 
+/// The time that a text says, for instance the head of a message of syslog or the value of a field; in nanoseconds since
+/// the epoch. `now` is when it was received: a time without a year is the last one that is not after it.
+pub fn time_of(config: &TimeConfig, text: &str, now: i64) -> Option<i64> {
+    let mut clock = Clock::new(config.zone.get());
+    clock.set(now, None);
+    Finder::default().find(text.as_bytes(), config, &mut clock).map(|found| found.time)
+}
+
 /// How far a clock may be ahead of the reader's, and lines out of order, when a year is inferred.
 const SLACK: i64 = 2 * DAY;
 
@@ -192,6 +200,9 @@ impl Finder {
     }
 }
 
+/// What some programs put at the start of a file of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn is_separator(byte: u8) -> bool {
     matches!(
         byte,
@@ -255,6 +266,9 @@ fn stands_alone(line: &[u8], at: usize, stamp: &Stamp) -> bool {
 
 /// The next byte that is no separator; colours of a terminal are separators. `None` at the end.
 fn word_start(window: &[u8], mut at: usize) -> Option<usize> {
+    if at == 0 && window.starts_with(BYTE_ORDER_MARK) {
+        at = BYTE_ORDER_MARK.len();
+    }
     loop {
         match *window.get(at)? {
             0x1b => at += window[at..].iter().position(|&b| b == b'm')? + 1,

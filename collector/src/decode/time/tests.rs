@@ -5,17 +5,15 @@ use crate::decode::config::Zone;
 const NOW: i64 = 1_795_262_400 * SECOND;
 
 fn find(line: &str, zone: &str) -> Option<String> {
-    let config = TimeConfig::default();
-    let mut clock = Clock::new(Zone::new(zone).unwrap().get());
-    clock.set(NOW, None);
-    let found = Finder::default().find(line.as_bytes(), &config, &mut clock)?;
-    Some(rookery_core::time::rfc3339(found.time))
+    let config = TimeConfig { zone: Zone::new(zone).unwrap(), ..TimeConfig::default() };
+    time_of(&config, line, NOW).map(rookery_core::time::rfc3339)
 }
 
 /// Lines, and the time that each says; empty where it says none.
 const TIMES: &[(&str, &str)] = &[
     // RFC 3339 and ISO 8601, and what programs make of them.
     ("2026-11-21T01:02:03Z hello", "2026-11-21T01:02:03Z"),
+    ("\u{feff}2026-11-21T01:02:03Z hello", "2026-11-21T01:02:03Z"),
     ("2026-11-21T01:02:03.123456789Z", "2026-11-21T01:02:03.123456789Z"),
     ("2026-11-21T01:02:03,5+01:00 x", "2026-11-21T00:02:03.500Z"),
     ("2026-11-21t01:02:03z", "2026-11-21T01:02:03Z"),
