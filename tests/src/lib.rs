@@ -7,3 +7,5 @@
 pub mod kit;
 
 pub mod faults;
+
+pub mod conformance;

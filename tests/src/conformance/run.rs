@@ -1,0 +1,137 @@
+//! Runs the queries of a section against a store, and compares.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use rookery_query::logsql;
+
+use super::{Answer, Case, File, HOUSEKEEPING, Row};
+
+/// A query whose answer is not the one of the file.
+#[derive(Debug)]
+pub struct Failure {
+    /// The file, and the line of the query.
+    pub place: (PathBuf, usize),
+    /// The text.
+    pub query: String,
+    /// What the file says.
+    pub want: Answer,
+    /// What the store said.
+    pub got: Answer,
+    /// The lines of the answer in the file.
+    lines: (usize, usize),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, line) = &self.place;
+        writeln!(f, "{}:{line}: {}", path.display(), self.query)?;
+        let (want, got) = (self.want.to_string(), self.got.to_string());
+        for line in want.lines().filter(|line| !got.lines().any(|other| other == *line)) {
+            writeln!(f, "  - {line}")?;
+        }
+        for line in got.lines().filter(|line| !want.lines().any(|other| other == *line)) {
+            writeln!(f, "  + {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a query: its rows, with all their values.
+pub trait Answers {
+    /// The rows, in the order in which they came.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn answer(&self, query: logsql::Query) -> rookery_core::Result<Vec<Row>>;
+}
+
+/// Runs one case; a failure when the answer differs.
+pub fn check(file: &File, case: &Case, engine: &dyn Answers) -> Option<Failure> {
+    let got = match logsql::parse(&case.query, case.now) {
+        Err(error) => {
+            let expected = if error.expected.is_empty() { "" } else { ", expected " };
+            let message = format!("{}{expected}{}", error.message, error.expected);
+            Answer::Error { position: error.position, message }
+        }
+        Ok(query) => match engine.answer(query) {
+            Ok(rows) => shaped(rows, &case.answer),
+            Err(error) => Answer::Error { position: 0, message: format!("the engine: {error}") },
+        },
+    };
+    (!same(&case.answer, &got)).then(|| Failure {
+        place: (file.path.clone(), case.line),
+        query: case.query.clone(),
+        want: case.answer.clone(),
+        got,
+        lines: case.answer_lines,
+    })
+}
+
+/// The rows in the form in which the file has them.
+fn shaped(rows: Vec<Row>, like: &Answer) -> Answer {
+    match like {
+        Answer::Ids { ordered, .. } => {
+            let id = |row: &Row| row.get("id").cloned().unwrap_or_else(|| "(none)".into());
+            let mut ids: Vec<String> = rows.iter().map(id).collect();
+            if !ordered {
+                ids.sort_by_key(|id| (id.len(), id.clone()));
+            }
+            Answer::Ids { ordered: *ordered, ids }
+        }
+        Answer::Rows { ordered, rows: wanted } => {
+            let named = |name: &str| wanted.iter().any(|row| row.contains_key(name));
+            let kept = |name: &str, value: &str| {
+                let housekeeping = HOUSEKEEPING.contains(&name) || name.starts_with("labels.");
+                !value.is_empty() && (!housekeeping || named(name))
+            };
+            let keep = |row: Row| row.into_iter().filter(|(n, v)| kept(n, v)).collect();
+            let rows = rows.into_iter().map(keep).collect();
+            Answer::Rows { ordered: *ordered, rows }
+        }
+        Answer::Error { .. } => {
+            let message = format!("it ran, and answered {} rows", rows.len());
+            Answer::Error { position: 0, message }
+        }
+    }
+}
+
+fn same(want: &Answer, got: &Answer) -> bool {
+    fn sorted<T: Ord + Clone>(items: &[T]) -> Vec<T> {
+        let mut items = items.to_vec();
+        items.sort();
+        items
+    }
+    match (want, got) {
+        (Answer::Ids { ordered: false, ids: a }, Answer::Ids { ids: b, .. }) => {
+            sorted(a) == sorted(b)
+        }
+        (Answer::Rows { ordered: false, rows: a }, Answer::Rows { rows: b, .. }) => {
+            sorted(a) == sorted(b)
+        }
+        (
+            Answer::Error { position: a, message: wanted },
+            Answer::Error { position: b, message: got },
+        ) => a == b && got.contains(wanted.as_str()),
+        (a, b) => a == b,
+    }
+}
+
+/// Writes what the store said into the file, in the place of the answers that differ.
+///
+/// # Errors
+/// When `CI` is set: an answer is never changed where nobody reads it; and when the file cannot be written.
+pub fn update(path: &Path, failures: &[Failure]) -> Result<()> {
+    ensure!(std::env::var_os("CI").is_none(), "ROOKERY_UPDATE is refused where CI is set");
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut lines: Vec<String> = text.lines().map(Into::into).collect();
+    let mut failures: Vec<&Failure> = failures.iter().collect();
+    failures.sort_by_key(|failure| std::cmp::Reverse(failure.lines));
+    failures.dedup_by_key(|failure| failure.lines);
+    for failure in failures {
+        let answer = failure.got.to_string();
+        lines.splice(failure.lines.0..failure.lines.1, answer.lines().map(Into::into));
+    }
+    std::fs::write(path, lines.join("\n") + "\n").with_context(|| path.display().to_string())
+}
