@@ -167,11 +167,13 @@ pub fn epoch(number: i64) -> i64 {
 fn partial_rfc3339(text: &str) -> Option<TimeRange> {
     if let Ok(time) = text.parse::<Timestamp>() {
         let start = i64::try_from(time.as_nanosecond()).ok()?;
-        let clock = text.split_once(['T', 't', ' ']).map_or("", |(_, clock)| clock).as_bytes();
-        let width = match (clock.get(5), text.contains('.')) {
-            (Some(b':'), true) => 1,
-            (Some(b':'), false) => SECOND,
-            _ => MINUTE,
+        let clock = text.split_once(['T', 't', ' ']).map_or("", |(_, clock)| clock);
+        let zone = clock.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.');
+        let width = match zone.unwrap_or(clock.len()) {
+            0..=2 => HOUR,
+            3..=5 => MINUTE,
+            6..=8 => SECOND,
+            _ => 1,
         };
         return Some(TimeRange { start, end: start.saturating_add(width) });
     }
@@ -292,6 +294,8 @@ mod tests {
         let cases = [
             ("1970-01-02", DAY, DAY),
             ("1970-01-02T03", DAY + 3 * HOUR, HOUR),
+            ("1970-01-02T03Z", DAY + 3 * HOUR, HOUR),
+            ("1970-01-02T03:00+02:00", DAY + HOUR, MINUTE),
             ("1970-01-01T00:01Z", MINUTE, MINUTE),
             ("1970-01-01T00:00:01Z", SECOND, SECOND),
             ("1970-01-01T00:00:01.5Z", SECOND + SECOND / 2, 1),
