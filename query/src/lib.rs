@@ -1,3 +1,6 @@
 //! Log search: its language, its execution over a store, and its HTTP API.
 
+pub mod config;
 pub mod logsql;
+
+pub mod exec;
