@@ -1,0 +1,203 @@
+//! One file of a chain, while it waits to be read, is read, or waits for what was read to be safe.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use memchr::{memchr, memrchr};
+use serde::{Deserialize, Serialize};
+
+use crate::chain::Seen;
+use crate::decode::{DecodeConfig, first_time};
+use crate::names::Hint;
+use crate::source::{FileKey, Guard, START_BYTES, Source, Start, modified};
+
+/// How many first bytes are searched for the time of a first record.
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
+
+/// What is enough for nearly every file.
+const SHORT_HEAD_BYTES: usize = 4 << 10;
+
+/// What a file's first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The time of its first record in nanoseconds since the epoch, and the hash of its start.
+    Found(First),
+    /// No complete line yet, or no line with a time yet; more bytes may bring one.
+    NotYet,
+    /// Nothing is in it.
+    Empty,
+    /// It is no text.
+    Binary,
+}
+
+/// What tells a file from the others of its chain, and its place among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct First {
+    /// The time of the first record that says one, in nanoseconds since the epoch; else of the file's birth.
+    pub(crate) time: u64,
+    /// The hash of its first bytes.
+    pub(crate) start: Start,
+}
+
+/// Reads what a file's first bytes say. `is_final`: nothing more will come, or it was waited for long enough.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn identify(
+    source: &mut Source,
+    decode: &DecodeConfig,
+    is_final: bool,
+) -> io::Result<Identity> {
+    let mut last_chance = false;
+    for limit in [SHORT_HEAD_BYTES, HEAD_BYTES] {
+        let head = source.head(limit)?;
+        if head.is_empty() {
+            return Ok(Identity::Empty);
+        }
+        if memchr(0, &head[..head.len().min(START_BYTES)]).is_some() {
+            return Ok(Identity::Binary);
+        }
+        let whole = is_final || source.is_gzip();
+        let is_full = head.len() == limit;
+        let lines = match memrchr(b'\n', &head) {
+            _ if whole && !is_full => head.len(),
+            Some(last) => last + 1,
+            None if limit == HEAD_BYTES && is_full => head.len(),
+            None => 0,
+        };
+        if let Some((time, _)) = first_time(decode, &head[..lines])
+            && let Ok(time @ 1..) = u64::try_from(time)
+        {
+            return Ok(Identity::Found(First { time, start: Start::of(&head) }));
+        }
+        last_chance = whole || (limit == HEAD_BYTES && is_full);
+        if !is_full && !last_chance {
+            break;
+        }
+    }
+    if !last_chance {
+        return Ok(Identity::NotYet);
+    }
+    let metadata = source.file().metadata()?;
+    let born = FileKey::of(&metadata).born;
+    let time = if born > 0 { born } else { modified(&metadata) };
+    let start = Start::of(&source.head(START_BYTES)?);
+    Ok(Identity::Found(First { time: u64::try_from(time).unwrap_or(1).max(1), start }))
+}
+
+/// A line that is longer than the record limit, its end not found yet.
+#[derive(Debug)]
+pub(crate) struct LongLine {
+    /// The first byte that was not searched for the newline.
+    pub(crate) searched: u64,
+    /// Its first bytes, where they cannot be read again cheaply.
+    pub(crate) head: Option<Vec<u8>>,
+}
+
+/// A file of a chain that is not yet read to its end.
+#[derive(Debug)]
+pub(crate) struct ChainFile {
+    /// Which file; changes when its bytes are read from a copy.
+    pub(crate) key: FileKey,
+    /// Where it was last seen.
+    pub(crate) path: Arc<Path>,
+    /// Starts of the container before it.
+    pub(crate) restart: u64,
+    /// Whether it has the name that is written to.
+    pub(crate) live: bool,
+    /// Whether it has no name in its folder any more.
+    pub(crate) gone: bool,
+    /// Its bytes; `None` after it was truncated, until a copy of it is found.
+    pub(crate) source: Option<Source>,
+    /// What its start says, when that is known.
+    pub(crate) first: Option<First>,
+    /// Its number in the chain, once its turn came.
+    pub(crate) generation: Option<u64>,
+    /// The next byte to read.
+    pub(crate) offset: u64,
+    /// Where its first byte lies in the physical file: not at 0 for what was written after its successor was begun.
+    pub(crate) base: u64,
+    /// The most decompressed bytes it is known to have had.
+    pub(crate) size: u64,
+    /// The bytes before `offset`.
+    pub(crate) guard: Guard,
+    /// A line over the limit in progress.
+    pub(crate) long: Option<LongLine>,
+    /// Another file with the same content.
+    pub(crate) copy: Option<(FileKey, Arc<Path>, File)>,
+    /// Since when no byte came.
+    pub(crate) quiet_since: Option<Instant>,
+    /// When it was first seen with a byte in it; patience for a line with a time is counted from here.
+    pub(crate) waited_since: Option<Instant>,
+    /// The listing that decides whether a copy exists.
+    pub(crate) awaits_listing: Option<u64>,
+}
+
+impl ChainFile {
+    /// A file of which nothing is read.
+    pub(crate) fn new(seen: &Seen, source: Source) -> Self {
+        Self { source: Some(source), ..Self::without_source(seen) }
+    }
+
+    /// The file that took its place in place: the same descriptor, new content.
+    pub(crate) fn rewritten(&mut self) -> Self {
+        let source = self.source.take().map(|source| Source::Plain(source.into_file()));
+        let hint = Hint { restart: self.restart, ..Hint::default() };
+        let seen = Seen {
+            path: self.path.clone(),
+            hint,
+            key: self.key,
+            size: 0,
+            file: None,
+            live: self.live,
+        };
+        Self { source, gone: self.gone, ..Self::without_source(&seen) }
+    }
+
+    fn without_source(seen: &Seen) -> Self {
+        Self {
+            key: seen.key,
+            path: seen.path.clone(),
+            restart: seen.hint.restart,
+            live: seen.live,
+            gone: false,
+            source: None,
+            first: None,
+            generation: None,
+            offset: 0,
+            base: 0,
+            size: 0,
+            guard: Guard::default(),
+            long: None,
+            copy: None,
+            quiet_since: None,
+            waited_since: None,
+            awaits_listing: None,
+        }
+    }
+
+    /// Updates what a listing says of it.
+    pub(crate) fn seen_again(&mut self, seen: &Seen) {
+        self.path = seen.path.clone();
+        self.live = seen.live;
+        self.gone = false;
+        if !self.source.as_ref().is_some_and(Source::is_gzip) {
+            self.size = self.size.max(seen.size.saturating_sub(self.base));
+        }
+    }
+
+    /// Whether it is known to hold at least one line, so that its predecessor may end.
+    pub(crate) fn has_line(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// Whether the system has no name for it but ours.
+    pub(crate) fn is_deleted(&self, own_links: u64) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = self.source.as_ref().and_then(|source| source.file().metadata().ok());
+        metadata.is_none_or(|metadata| metadata.nlink() <= own_links)
+    }
+}

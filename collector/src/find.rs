@@ -1,0 +1,392 @@
+//! Finds files, and says which chain they belong to and in which order they were written.
+//!
+//! One thread. It learns of changes from [`crate::watch`], and looks at everything again each `scan_interval`, which is what
+//! correctness rests on. A new file is opened in the moment it is seen, so that it can be read when its name is gone a moment later.
+//!
+//! A listing races with rotations: between two reads of a folder, names move from file to file. So a listing that brings a new file
+//! is believed only when a second look shows the same names on the same files.
+//!
+//! It never reads a byte of a file, and decides nothing about what was read: that is the tailer's, who gets a [`Listing`] when names changed, and a
+//! nudge when only bytes came.
+
+mod look;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rookery_core::StreamId;
+
+use crate::chain::{Chain, Listing, Rules, Seen};
+use crate::counters::Counters;
+use crate::inbox::Inboxes;
+use crate::names::Hint;
+use crate::source::FileKey;
+use crate::walk::{Leaf, Walk};
+use crate::watch::{Bell, Change, Watch};
+use look::Looked;
+
+/// How often everything is looked at when folders cannot be watched.
+const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time between two walks over all folders, however many folders come and go.
+const WALK_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a folder is read again when names keep moving; rotations are not faster than this for long.
+const LOOKS_LIMIT: usize = 5;
+
+/// Asks the finder to look again, from other threads.
+#[derive(Debug, Clone)]
+pub(crate) struct LookAgain {
+    sequence: Arc<AtomicU64>,
+    folders: Arc<std::sync::Mutex<HashSet<PathBuf>>>,
+    stop: Arc<AtomicBool>,
+    bell: Bell,
+}
+
+impl LookAgain {
+    /// Nothing asked yet.
+    pub(crate) fn new(bell: Bell) -> Self {
+        let (sequence, folders) = Default::default();
+        Self { sequence, folders, stop: Arc::default(), bell }
+    }
+
+    /// Asks for a listing of the chains of a folder; it will have at least the returned sequence number.
+    pub(crate) fn at(&self, folder: &Path) -> u64 {
+        let asked = self.sequence.fetch_add(1, Ordering::SeqCst) + 1;
+        self.folders.lock().expect("no holder panics").insert(folder.into());
+        self.bell.ring();
+        asked
+    }
+
+    /// Ends the finder.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+}
+
+/// What was last said of a chain.
+struct Known {
+    chain: Arc<Chain>,
+    files: Vec<Print>,
+}
+
+/// What is compared between two listings.
+#[derive(Debug, Clone, PartialEq)]
+struct Print {
+    path: Arc<Path>,
+    key: FileKey,
+    hint: Hint,
+    size: u64,
+    modified: i64,
+}
+
+/// The finder's state; [`Finder::run`] is its thread.
+pub(crate) struct Finder {
+    rules: Rules,
+    watch: Watch,
+    again: LookAgain,
+    inboxes: Inboxes,
+    counters: Arc<Counters>,
+    scan_interval: Duration,
+    leaves: BTreeMap<PathBuf, Leaf>,
+    /// Which chain has which file.
+    owners: HashMap<FileKey, StreamId>,
+    chains: HashMap<StreamId, Known>,
+    /// Chains with files in a folder, by the file's name: where a write event leads.
+    names: HashMap<PathBuf, HashMap<Vec<u8>, StreamId>>,
+    /// Files of the spool, to be handed over once with the first listing.
+    spooled: HashMap<StreamId, Vec<Seen>>,
+    complained: HashSet<PathBuf>,
+    at_start: bool,
+}
+
+impl Finder {
+    /// A finder that has seen nothing; `spooled` are files that an earlier process kept, by stream.
+    pub(crate) fn new(
+        rules: Rules,
+        again: LookAgain,
+        inboxes: Inboxes,
+        counters: Arc<Counters>,
+        scan_interval: Duration,
+        spooled: HashMap<StreamId, Vec<Seen>>,
+    ) -> Self {
+        Self {
+            rules,
+            watch: Watch::new(again.bell.clone()),
+            again,
+            inboxes,
+            counters,
+            scan_interval,
+            leaves: BTreeMap::new(),
+            owners: HashMap::new(),
+            chains: HashMap::new(),
+            names: HashMap::new(),
+            spooled,
+            complained: HashSet::new(),
+            at_start: true,
+        }
+    }
+
+    /// Looks, waits, looks again, until it is told to stop.
+    pub(crate) fn run(mut self, orphans: Vec<Arc<Chain>>) {
+        self.walk();
+        self.hand_over_orphans(orphans);
+        self.at_start = false;
+        let mut walked = Instant::now();
+        let mut walk_due = false;
+        while !self.again.stop.load(Ordering::SeqCst) {
+            let interval = match self.watch.is_partial() {
+                true => self.scan_interval.min(UNWATCHED_INTERVAL),
+                false => self.scan_interval,
+            };
+            let pause = if walk_due { WALK_PAUSE } else { interval };
+            let mut changed: HashSet<PathBuf> = HashSet::new();
+            let Self { watch, names, inboxes, leaves, .. } = &mut self;
+            let missed =
+                watch.wait(pause.saturating_sub(walked.elapsed()), |folder, name, change| {
+                    match change {
+                        Change::Written => {
+                            if let Some(stream) = names.get(folder).and_then(|n| n.get(name)) {
+                                inboxes.written(*stream);
+                            }
+                        }
+                        Change::Names => {
+                            // A container's folder that is not wanted, or a folder on the way to one, has no leaf.
+                            if leaves.contains_key(folder) || names.contains_key(folder) {
+                                changed.insert(folder.into());
+                            }
+                        }
+                        Change::Folders => walk_due = true,
+                    }
+                });
+            changed.extend(self.again.folders.lock().expect("no holder panics").drain());
+            if missed {
+                self.counters.watch_overflows.add(1);
+            }
+            let due = walked.elapsed() >= pause;
+            if missed || due {
+                self.walk();
+                walked = Instant::now();
+                walk_due = false;
+            }
+            for folder in changed {
+                self.list(&folder, true);
+            }
+        }
+    }
+
+    /// Looks at everything.
+    fn walk(&mut self) {
+        let Self { rules, watch, .. } = self;
+        let mut walk = Walk::new(rules, &mut |folder| watch.add(folder));
+        if walk.is_cut {
+            self.complain(
+                Path::new("/"),
+                "the globs lead into too many folders: make them narrower",
+            );
+        }
+        look::follow_links(&self.rules, &mut walk);
+        let folders: HashSet<&Path> =
+            walk.branches.iter().chain(walk.leaves.keys()).map(PathBuf::as_path).collect();
+        let names = &self.names;
+        self.watch.retain(|path| folders.contains(path) || names.contains_key(path));
+        let gone: Vec<PathBuf> =
+            self.leaves.keys().filter(|path| !walk.leaves.contains_key(*path)).cloned().collect();
+        self.leaves = walk.leaves;
+        for folder in gone {
+            self.list(&folder, false);
+        }
+        let folders: Vec<PathBuf> = self.leaves.keys().cloned().collect();
+        for folder in folders {
+            if self.again.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.list(&folder, false);
+        }
+        self.counters.chains.set(self.chains.len() as u64);
+    }
+
+    /// Looks at one folder, and says what is new in it. `asked`: somebody waits for a listing even if nothing is.
+    fn list(&mut self, folder: &Path, asked: bool) {
+        let sequence = self.again.sequence.load(Ordering::SeqCst);
+        self.watch.add(folder);
+        let (looked, mut opened) = self.look_until_stable(folder);
+        let mut by_chain: HashMap<StreamId, Vec<Looked>> = HashMap::new();
+        let mut chains: HashMap<StreamId, Arc<Chain>> = HashMap::new();
+        for file in looked {
+            chains.entry(file.chain.id).or_insert_with(|| file.chain.clone());
+            by_chain.entry(file.chain.id).or_default().push(file);
+        }
+        // A chain that lost its last file in the folder is told so.
+        for known in self.chains.values().filter(|known| known.chain.folder == folder) {
+            by_chain.entry(known.chain.id).or_default();
+            chains.entry(known.chain.id).or_insert_with(|| known.chain.clone());
+        }
+        self.names.remove(folder);
+        for (id, mut files) in by_chain {
+            files.sort_by(|a, b| a.hint.cmp(&b.hint));
+            for file in &files {
+                let parent = file.path.parent().unwrap_or(folder).to_path_buf();
+                let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
+                self.watch.add(&parent);
+                self.names.entry(parent).or_default().insert(name.into(), id);
+            }
+            let chain = chains.remove(&id).expect("each group has its chain");
+            self.tell(chain, files, &mut opened, sequence, asked);
+        }
+    }
+
+    /// Tells the tailer what changed in a chain.
+    fn tell(
+        &mut self,
+        chain: Arc<Chain>,
+        files: Vec<Looked>,
+        opened: &mut HashMap<FileKey, File>,
+        sequence: u64,
+        asked: bool,
+    ) {
+        let id = chain.id;
+        let prints: Vec<Print> = files.iter().map(Looked::print).collect();
+        let last = self.chains.get(&id).map_or(&[][..], |known| &known.files);
+        let same_names = last.len() == prints.len()
+            && last.iter().zip(&prints).all(|(a, b)| a.path == b.path && a.key == b.key);
+        let rotated_same = prints.iter().rev().skip(1).eq(last.iter().rev().skip(1));
+        let live_grew = last.last() != prints.last();
+        if same_names && rotated_same && !asked {
+            if live_grew {
+                self.inboxes.written(id);
+                self.remember(chain, prints);
+            }
+            return;
+        }
+        let live_at = files.len().wrapping_sub(1);
+        let mut seen: Vec<Seen> = self.spooled.remove(&id).unwrap_or_default();
+        seen.extend(files.into_iter().enumerate().map(|(at, file)| Seen {
+            live: at == live_at && file.hint.live,
+            file: opened.remove(&file.key),
+            path: file.path,
+            hint: file.hint,
+            key: file.key,
+            size: file.size,
+        }));
+        let listing =
+            Listing { chain: chain.clone(), files: seen, sequence, at_start: self.at_start };
+        self.inboxes.listed(listing);
+        self.remember(chain, prints);
+    }
+
+    fn remember(&mut self, chain: Arc<Chain>, prints: Vec<Print>) {
+        let id = chain.id;
+        let now: HashSet<FileKey> = prints.iter().map(|print| print.key).collect();
+        for old in self.chains.get(&id).iter().flat_map(|known| &known.files) {
+            // A key whose last name is gone may come again as another file.
+            if !now.contains(&old.key) {
+                self.owners.remove(&old.key);
+            }
+        }
+        for key in now {
+            self.owners.insert(key, id);
+        }
+        if prints.is_empty() {
+            self.chains.remove(&id);
+        } else {
+            self.chains.insert(id, Known { chain, files: prints });
+        }
+    }
+
+    /// Reads the folder until two looks agree, and opens what is new.
+    fn look_until_stable(&mut self, folder: &Path) -> (Vec<Looked>, HashMap<FileKey, File>) {
+        let mut opened = HashMap::new();
+        let mut looked = self.look(folder);
+        for _ in 0..LOOKS_LIMIT {
+            let fresh = self.open_new(&mut looked, &mut opened);
+            if !fresh {
+                break;
+            }
+            let second = self.look(folder);
+            let names = |files: &[Looked]| {
+                let mut names: Vec<_> = files.iter().map(|f| (f.path.clone(), f.key)).collect();
+                names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+                names
+            };
+            let stable = names(&looked) == names(&second);
+            looked = second;
+            if stable {
+                break;
+            }
+        }
+        // What could not be opened is not there yet.
+        looked.retain(|f| opened.contains_key(&f.key) || self.owners.contains_key(&f.key));
+        (looked, opened)
+    }
+
+    /// Opens files that no chain has; returns whether there were any.
+    fn open_new(&mut self, looked: &mut [Looked], opened: &mut HashMap<FileKey, File>) -> bool {
+        let mut fresh = false;
+        for file in looked {
+            if self.owners.contains_key(&file.key) || opened.contains_key(&file.key) {
+                continue;
+            }
+            match File::open(&file.path) {
+                Ok(open) => {
+                    fresh = true;
+                    // By now the name may be another file's; the second look will see that.
+                    if let Ok(metadata) = open.metadata() {
+                        opened.insert(FileKey::of(&metadata), open);
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => fresh = true,
+                Err(error) => self.cannot_open(&file.path.clone(), &error),
+            }
+        }
+        fresh
+    }
+
+    fn cannot_open(&mut self, path: &Path, error: &std::io::Error) {
+        self.counters.unreadable.add(1);
+        let advice = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+                "too many open files: raise the process's limit (ulimit -n, LimitNOFILE)"
+            }
+            Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {
+                "it may not be read: run as root, or add the user to the file's group (often adm)"
+            }
+            _ => "it cannot be opened; it is tried again at each scan",
+        };
+        self.complain(path, &format!("{advice} ({error})"));
+    }
+
+    /// One warning for a path, not one a scan.
+    fn complain(&mut self, path: &Path, what: &str) {
+        const COMPLAINTS_LIMIT: usize = 10_000;
+        if self.complained.len() < COMPLAINTS_LIMIT && self.complained.insert(path.into()) {
+            tracing::warn!(path = %path.display(), "{what}");
+        }
+    }
+
+    /// Hands over files of the spool whose folders no longer exist.
+    fn hand_over_orphans(&mut self, orphans: Vec<Arc<Chain>>) {
+        for chain in orphans {
+            if let Some(files) = self.spooled.remove(&chain.id) {
+                let listing = Listing { chain, files, sequence: 0, at_start: true };
+                self.inboxes.listed(listing);
+            }
+        }
+        if !self.spooled.is_empty() {
+            let streams = self.spooled.len();
+            tracing::warn!(streams, "the spool has files that the configuration no longer wants");
+            self.spooled.clear();
+        }
+    }
+}
+
+/// The folder in which a link leads to a file, and the file's name.
+fn resolve(link: &Path) -> Option<(PathBuf, String)> {
+    let target = fs::canonicalize(link).ok()?;
+    Some((target.parent()?.into(), target.file_name()?.to_str()?.into()))
+}

@@ -1,0 +1,331 @@
+//! One physical file: what tells it from others, and its bytes, decompressed.
+//!
+//! A file is named by (device, inode, time of birth) as long as it is open or its birth is known, so a reused inode is
+//! another file. Beyond that, by its start: the hash of its first bytes, which a rename, a copy and a compression do not change.
+//!
+//! A gzip file is told by its magic number (RFC 1952), never by its name. Its decoder is kept only while the file is being read.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many first bytes tell a file from others.
+pub(crate) const START_BYTES: usize = 1024;
+
+/// The compressed bytes read at once.
+const GZIP_BUFFER_BYTES: usize = 64 << 10;
+
+/// A file's name in the eyes of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub(crate) struct FileKey {
+    /// The device.
+    pub(crate) device: u64,
+    /// The inode.
+    pub(crate) inode: u64,
+    /// When it was made, in nanoseconds since the epoch; 0 where the file system does not say.
+    pub(crate) born: i64,
+}
+
+impl FileKey {
+    /// From what the system says of a file.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let born = metadata.created().ok().and_then(nanos).unwrap_or(0);
+        Self { device: metadata.dev(), inode: metadata.ino(), born }
+    }
+}
+
+/// A system time in nanoseconds since the epoch.
+pub(crate) fn nanos(time: std::time::SystemTime) -> Option<i64> {
+    i64::try_from(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos()).ok()
+}
+
+/// When a file was last written to, in nanoseconds since the epoch.
+pub(crate) fn modified(metadata: &Metadata) -> i64 {
+    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
+}
+
+/// The hash of a file's first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Of how many.
+    pub(crate) bytes: u32,
+    /// XXH3.
+    pub(crate) hash: u64,
+}
+
+impl Start {
+    /// Of a file whose first bytes are these, [`START_BYTES`] of them at most.
+    pub(crate) fn of(head: &[u8]) -> Self {
+        let head = &head[..head.len().min(START_BYTES)];
+        Self { bytes: head.len() as u32, hash: xxh3_64(head) }
+    }
+
+    /// Whether a file that starts with `head` is this one, perhaps grown. `None` when `head` is too short to say.
+    pub(crate) fn is_of(&self, head: &[u8]) -> Option<bool> {
+        let head = head.get(..self.bytes as usize)?;
+        Some(self.bytes > 0 && xxh3_64(head) == self.hash)
+    }
+}
+
+/// The bytes of a file, decompressed.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// As they are.
+    Plain(File),
+    /// Inflated.
+    Gzip(Box<Gzip>),
+}
+
+/// A gzip file being read.
+#[derive(Debug)]
+pub(crate) struct Gzip {
+    file: File,
+    inflate: MultiGzDecoder<BufReader<File>>,
+    /// How many bytes came out.
+    at: u64,
+    /// The last of them, when the reader gave them back.
+    kept: Vec<u8>,
+}
+
+impl Source {
+    /// Tells by the first bytes what it is. An empty file may still become either: ask again.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let mut magic = [0u8; 2];
+        let count = file.read_at(&mut magic, 0)?;
+        if count == 2 && magic == [0x1f, 0x8b] {
+            return Ok(Self::Gzip(Box::new(Gzip::new(file)?)));
+        }
+        Ok(Self::Plain(file))
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        match self {
+            Self::Plain(file) => file,
+            Self::Gzip(gzip) => &gzip.file,
+        }
+    }
+
+    /// The open file alone.
+    pub(crate) fn into_file(self) -> File {
+        match self {
+            Self::Plain(file) => file,
+            Self::Gzip(gzip) => gzip.file,
+        }
+    }
+
+    /// Whether it is compressed: then it does not grow.
+    pub(crate) fn is_gzip(&self) -> bool {
+        matches!(self, Self::Gzip(_))
+    }
+
+    /// Fills `buffer` from `offset` of the decompressed bytes. Fewer bytes mean that the file ends there for now.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when a gzip file is not complete (yet), `InvalidInput` or `InvalidData` when it is damaged.
+    pub(crate) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => read_full(file, offset, buffer),
+            Self::Gzip(gzip) => gzip.read(offset, buffer),
+        }
+    }
+
+    /// Gives back the last bytes of the last read, which will be read again.
+    pub(crate) fn keep(&mut self, tail: &[u8]) {
+        if let Self::Gzip(gzip) = self {
+            gzip.kept.clear();
+            gzip.kept.extend_from_slice(tail);
+        }
+    }
+
+    /// The first bytes, `limit` at most. A gzip file that is cut short gives what it has.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or not one byte can be inflated.
+    pub(crate) fn head(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut head = vec![0; limit];
+        let count = match self {
+            Self::Plain(file) => read_full(file, 0, &mut head)?,
+            Self::Gzip(gzip) => gzip.head(&mut head)?,
+        };
+        head.truncate(count);
+        Ok(head)
+    }
+}
+
+impl Gzip {
+    fn new(file: File) -> io::Result<Self> {
+        let inflate = inflate(&file)?;
+        Ok(Self { file, inflate, at: 0, kept: Vec::new() })
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.inflate = inflate(&self.file)?;
+        self.at = 0;
+        self.kept.clear();
+        Ok(())
+    }
+
+    fn head(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.restart()?;
+        let mut count = 0;
+        while count < buffer.len() {
+            match self.inflate.read(&mut buffer[count..]) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.restart()?;
+        Ok(count)
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let kept_from = self.at - self.kept.len() as u64;
+        if offset < kept_from {
+            self.restart()?;
+        }
+        self.skip_to(offset, buffer)?;
+        let mut count = self.kept.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.kept[..count]);
+        self.kept.drain(..count);
+        while count < buffer.len() {
+            let more = self.inflate.read(&mut buffer[count..])?;
+            self.at += more as u64;
+            count += more;
+            if more == 0 {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Drops bytes until the next one is at `offset`.
+    fn skip_to(&mut self, offset: u64, scratch: &mut [u8]) -> io::Result<()> {
+        let mut next = self.at - self.kept.len() as u64;
+        let from_kept = (offset.saturating_sub(next) as usize).min(self.kept.len());
+        self.kept.drain(..from_kept);
+        next += from_kept as u64;
+        while next < offset {
+            let want = (offset - next).min(scratch.len() as u64) as usize;
+            let count = self.inflate.read(&mut scratch[..want])?;
+            if count == 0 {
+                break;
+            }
+            self.at += count as u64;
+            next += count as u64;
+        }
+        Ok(())
+    }
+}
+
+fn inflate(file: &File) -> io::Result<MultiGzDecoder<BufReader<File>>> {
+    // The copy shares the cursor, which nobody else uses.
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(MultiGzDecoder::new(BufReader::with_capacity(GZIP_BUFFER_BYTES, file)))
+}
+
+fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match file.read_at(&mut buffer[count..], offset + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+/// The last bytes that were read of a file, to tell on the next read whether the file was rewritten in between.
+///
+/// They are read again together with what follows, in one call, so there is no moment between the check and the use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Guard {
+    bytes: [u8; GUARD_BYTES],
+    len: u8,
+}
+
+const GUARD_BYTES: usize = 32;
+
+impl Guard {
+    /// After `chunk`, the last that was read.
+    pub(crate) fn after(chunk: &[u8]) -> Self {
+        let tail = &chunk[chunk.len().saturating_sub(GUARD_BYTES)..];
+        let mut bytes = [0; GUARD_BYTES];
+        bytes[..tail.len()].copy_from_slice(tail);
+        Self { bytes, len: tail.len() as u8 }
+    }
+
+    /// How many bytes before the next offset it knows.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether what was read from [`Self::len`] bytes before starts with them.
+    pub(crate) fn holds(&self, read: &[u8]) -> bool {
+        read.starts_with(&self.bytes[..self.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(text: &[u8]) -> File {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&encoder.finish().unwrap()).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_gzip_file_is_read_from_any_byte_and_given_back_bytes_come_again() {
+        let text: Vec<u8> = (0..100_000u32).flat_map(|i| format!("{i}\n").into_bytes()).collect();
+        let mut source = Source::new(gzip(&text)).unwrap();
+        assert!(source.is_gzip());
+        assert_eq!(source.head(1000).unwrap(), &text[..1000]);
+        let mut buffer = vec![0; 4096];
+        assert_eq!(source.read(77_777, &mut buffer).unwrap(), 4096);
+        assert_eq!(buffer, &text[77_777..77_777 + 4096]);
+        source.keep(&buffer[4000..]);
+        assert_eq!(source.read(77_777 + 4000, &mut buffer).unwrap(), 4096);
+        assert_eq!(buffer, &text[81_777..81_777 + 4096]);
+        assert_eq!(source.read(5, &mut buffer).unwrap(), 4096);
+        assert_eq!(buffer, &text[5..4101]);
+        let end = text.len() as u64;
+        assert_eq!(source.read(end - 10, &mut buffer).unwrap(), 10);
+        assert_eq!(source.read(end, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_gzip_file_that_is_still_written_says_so() {
+        let whole = gzip(&b"line\n".repeat(10_000));
+        let size = whole.metadata().unwrap().len();
+        whole.set_len(size - 9).unwrap();
+        let mut source = Source::new(whole).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        assert_eq!(source.read(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_start_knows_its_grown_self() {
+        let start = Start::of(b"2026-11-21 one");
+        assert_eq!(start.is_of(b"2026-11-21 one and more"), Some(true));
+        assert_eq!(start.is_of(b"2026-11-21 two and more"), Some(false));
+        assert_eq!(start.is_of(b"2026"), None);
+        assert_eq!(Start::of(b"").is_of(b"x"), Some(false));
+    }
+}

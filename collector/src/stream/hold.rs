@@ -1,0 +1,225 @@
+//! What is kept of files that were read to their end: until they are safe, and while bytes may still come to them.
+//!
+//! A rotated file that is not safe is held open, and linked in the spool, so that neither its deletion nor the end of this process loses
+//! it. That costs disk space only when nobody else keeps the file; beyond the limit the oldest are let go.
+//!
+//! Bytes that come to a file after its successor was begun cannot be stored under their own position: it lies below
+//! the stream's mark. They get a generation of their own, after the successor's.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+use rookery_core::Position;
+use rookery_core::batch::Fate;
+
+use super::{Begin, Desk, Stream};
+use crate::chain::Seen;
+use crate::checkpoint::Remembered;
+use crate::counters::SPOOL_BUDGET;
+use crate::file::{ChainFile, First};
+use crate::source::{FileKey, Source};
+use crate::spool::Spool;
+
+/// A file that was read to its end and is not safe.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Where it ends.
+    end: Position,
+    key: FileKey,
+    file: File,
+}
+
+/// Late bytes on their way.
+#[derive(Debug)]
+pub(super) struct LateShipped {
+    /// The file to which they came.
+    of: u64,
+    /// Where it ended before.
+    from: u64,
+    /// Where it ends now.
+    to: u64,
+    /// The position after them; nothing while they wait.
+    end: Option<Position>,
+}
+
+impl Stream {
+    /// The front is over: what was not read of it was passed over.
+    pub(super) fn end_front(&mut self) {
+        let Some(file) = self.files.pop_front() else { return };
+        let end = self.read;
+        if file.base > 0 {
+            let waiting = |late: &&mut LateShipped| late.from == file.base && late.end.is_none();
+            if let Some(late) = self.late_shipped.iter_mut().find(waiting) {
+                late.to = file.base + file.offset;
+                late.end = Some(end);
+            }
+        } else if let Some(known) =
+            self.remembered.iter_mut().find(|known| known.generation == end.generation)
+        {
+            known.end = Some(end.offset);
+            known.size = known.size.max(end.offset);
+        }
+        if let Some(source) = file.source {
+            self.held.push_back(Held { end, key: file.key, file: source.into_file() });
+        }
+        for late in self.late.drain(..).rev() {
+            self.files.push_front(late);
+        }
+        self.is_dirty = true;
+        self.let_go();
+    }
+
+    /// Lets go of files that are safe.
+    pub(super) fn let_go(&mut self) {
+        let acknowledged = self.acknowledged;
+        while self.held.front().is_some_and(|held| held.end <= acknowledged) {
+            self.held.pop_front();
+        }
+        let safe = |late: &LateShipped| late.end.is_some_and(|end| end <= acknowledged);
+        for late in self.late_shipped.iter().filter(|late| safe(late)) {
+            let known = self.remembered.iter_mut().find(|known| known.generation == late.of);
+            if let Some(known) = known {
+                known.end = Some(late.to);
+            }
+        }
+        self.late_shipped.retain(|late| !safe(late));
+        self.unlink_unneeded();
+    }
+
+    /// Removes links of files that are safe.
+    pub(super) fn unlink_unneeded(&mut self) {
+        if self.links.is_empty() {
+            return;
+        }
+        let Self { links, files, held, .. } = self;
+        links.retain(|key, path| {
+            let is_needed = files.iter().any(|file| file.key == *key)
+                || held.iter().any(|held| held.key == *key);
+            if !is_needed {
+                Spool::remove(path);
+            }
+            is_needed
+        });
+    }
+
+    /// Whether it has files that may be taken away before they are safe.
+    pub(crate) fn has_rotated(&self) -> bool {
+        !self.held.is_empty() || self.files.iter().any(|file| !file.live || file.gone)
+    }
+
+    /// Links rotated files that are not safe. Returns the bytes that only the collector keeps.
+    pub(crate) fn hold(&mut self, spool: &Spool) -> u64 {
+        let Self { links, files, held, chain, .. } = self;
+        let rotated = files
+            .iter()
+            .filter(|file| !file.live || file.gone)
+            .filter_map(|file| Some((file.key, file.source.as_ref()?.file())));
+        let mut bytes = 0;
+        for (key, file) in held.iter().map(|held| (held.key, &held.file)).chain(rotated) {
+            let Ok(metadata) = file.metadata() else { continue };
+            if !links.contains_key(&key)
+                && let Some(path) = spool.link(file, chain.id, &chain.path)
+            {
+                links.insert(key, path);
+                // Somebody else has it still.
+                continue;
+            }
+            if metadata.nlink() <= u64::from(links.contains_key(&key)) {
+                bytes += metadata.len();
+            }
+        }
+        bytes
+    }
+
+    /// How many links it has in the spool.
+    pub(crate) fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// When the oldest file that could be given up was last written to.
+    pub(crate) fn oldest_rotated(&self) -> Option<i64> {
+        let file = match self.held.front() {
+            Some(held) => &held.file,
+            None => {
+                let front = self.files.front().filter(|front| !front.live || front.gone)?;
+                front.source.as_ref()?.file()
+            }
+        };
+        file.metadata().ok().map(|metadata| crate::source::modified(&metadata))
+    }
+
+    /// Gives up the oldest file: one that was read is on its way and only no longer kept; of one that was not, the rest is shed.
+    /// Returns whether there was one.
+    pub(crate) fn give_up_oldest(&mut self, desk: &mut Desk<'_>) -> bool {
+        if self.held.pop_front().is_some() {
+            self.unlink_unneeded();
+            return true;
+        }
+        let is_rotated = |file: &ChainFile| !file.live || file.gone;
+        if !self.files.front().is_some_and(is_rotated) {
+            return false;
+        }
+        while self.files.front().is_some_and(|front| front.generation.is_none()) {
+            if matches!(self.begin(desk), Begin::Wait(_)) {
+                return false;
+            }
+        }
+        if !self.files.front().is_some_and(is_rotated) {
+            return true;
+        }
+        self.flush_for_good(desk);
+        let front = self.files.front_mut().expect("it was just looked at");
+        let end = front.source.as_mut().map_or(front.size, |source| end_of(source, front.base));
+        let (end, path) = (end.max(self.read.offset), front.path.clone());
+        let bytes = end - self.read.offset;
+        tracing::warn!(
+            path = %path.display(), bytes,
+            "the spool's limit is reached: the rest of a rotated file is given up (collector.spool.limit)"
+        );
+        self.pass_over(self.read.offset, end, Fate::Shed(SPOOL_BUDGET.into()), desk.counters);
+        if let Some(front) = self.files.front_mut() {
+            front.offset = end;
+        }
+        self.end_front();
+        self.held.pop_back();
+        self.unlink_unneeded();
+        true
+    }
+
+    /// Bytes came to a file that was read to its end: they wait for the end of the one that is being read.
+    pub(super) fn note_late(&mut self, known: &Remembered, seen: &mut Seen, desk: &Desk<'_>) {
+        let Some(end) = known.end.filter(|end| *end > 0 && seen.size > *end) else { return };
+        let is_front = |file: &ChainFile| file.base > 0 && file.key == seen.key;
+        if self.late.iter().chain(&self.files).any(is_front)
+            || self.late_shipped.iter().any(|late| late.of == known.generation)
+        {
+            return;
+        }
+        let Some(Ok(source @ Source::Plain(_))) = seen.open().map(Source::new) else { return };
+        desk.counters.late_bytes.add(seen.size - end);
+        let mut file = ChainFile::new(seen, source);
+        file.base = end;
+        file.live = false;
+        file.first = Some(First::default());
+        file.size = seen.size - end;
+        self.late_shipped.push(LateShipped { of: known.generation, from: end, to: end, end: None });
+        // With nothing being read there is nothing to wait for.
+        match self.files.front() {
+            None => self.files.push_front(file),
+            Some(_) => self.late.push(file),
+        }
+    }
+}
+
+/// The number of decompressed bytes of a file, from `base`.
+fn end_of(source: &mut Source, base: u64) -> u64 {
+    if let Source::Plain(file) = source {
+        return file.metadata().map_or(0, |metadata| metadata.len().saturating_sub(base));
+    }
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = 0;
+    while let Ok(count @ 1..) = source.read(end, &mut buffer) {
+        end += count as u64;
+    }
+    end
+}

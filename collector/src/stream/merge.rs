@@ -1,0 +1,281 @@
+//! From a folder's listing to the stream's files: what is known, what is a copy, what is new, and in which order.
+//!
+//! What is new stands where the listing has it. What is older than something that is covered, is covered: a stream is read in order, so
+//! an older file was read before, or given up. A file that the checkpoint does not remember and that the listing puts after what is covered, came
+//! since.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::{Desk, Stream};
+use crate::chain::{Listing, Seen};
+use crate::checkpoint::Remembered;
+use crate::file::{ChainFile, First, Identity, identify};
+use crate::names::Spooled;
+use crate::source::{FileKey, START_BYTES, Source};
+
+/// What a listed file is to the stream.
+enum Role {
+    /// Being read, or waiting; the place in `files` is found by its key.
+    Present,
+    /// Read to its end, in whatever form.
+    Covered,
+    /// Another form of a file that is being read or waits.
+    CopyOf(FileKey),
+    /// Not in `files`; its generation, if it is remembered.
+    New(Option<u64>),
+    /// To be left alone.
+    Ignored,
+}
+
+impl Stream {
+    /// Takes in a listing.
+    pub(crate) fn listed(&mut self, mut listing: Listing, desk: &mut Desk<'_>) {
+        if !listing.at_start {
+            self.may_skip = false;
+        }
+        self.note_links(&mut listing.files);
+        for file in &mut self.files {
+            file.gone = file.source.is_some();
+        }
+        let mut sources: HashMap<FileKey, (Source, Option<First>)> = HashMap::new();
+        let mut roles: Vec<Role> = Vec::with_capacity(listing.files.len());
+        for seen in &mut listing.files {
+            let role = self.role_of(seen, &mut sources, desk);
+            roles.push(role);
+        }
+        let covered = self.last_covered(&listing.files, &roles);
+        let mut after = 0;
+        for (at, (seen, role)) in listing.files.iter().zip(roles).enumerate() {
+            match role {
+                Role::Present => after = self.update(seen) + 1,
+                Role::New(generation) => {
+                    let Some((source, first)) = sources.remove(&seen.key) else { continue };
+                    if self.is_older(seen, generation, first, at, covered) {
+                        desk.counters.files_older.add(1);
+                        continue;
+                    }
+                    after = self.insert(seen, source, first, after);
+                }
+                Role::CopyOf(key) => {
+                    if let Some((source, _)) = sources.remove(&seen.key) {
+                        desk.counters.files_copied.add(1);
+                        self.add_copy(key, seen, source);
+                    }
+                }
+                Role::Covered | Role::Ignored => {}
+            }
+        }
+        if !self.has_history {
+            self.order_by_time();
+        }
+        self.adopt_copies();
+        let gives_up = |file: &ChainFile| {
+            file.source.is_none() && file.awaits_listing.is_some_and(|at| listing.sequence >= at)
+        };
+        if self.files.front().is_some_and(gives_up) {
+            self.give_up_truncated(desk);
+        }
+        self.forget_absent(&listing.files);
+        self.unlink_unneeded();
+    }
+
+    /// One file with two names, one of them in the spool, is one file.
+    fn note_links(&mut self, files: &mut Vec<Seen>) {
+        for seen in files.iter().filter(|seen| seen.hint.unspooled != Spooled::No) {
+            self.links.insert(seen.key, PathBuf::from(&*seen.path));
+        }
+        let named: Vec<FileKey> = files
+            .iter()
+            .filter(|seen| seen.hint.unspooled == Spooled::No)
+            .map(|seen| seen.key)
+            .collect();
+        files.retain(|seen| seen.hint.unspooled == Spooled::No || !named.contains(&seen.key));
+    }
+
+    fn role_of(
+        &mut self,
+        seen: &mut Seen,
+        sources: &mut HashMap<FileKey, (Source, Option<First>)>,
+        desk: &Desk<'_>,
+    ) -> Role {
+        if self.files.iter().any(|file| file.key == seen.key) {
+            return Role::Present;
+        }
+        if seen.file.is_none() {
+            if self.ignored.contains(&seen.key) {
+                return Role::Ignored;
+            }
+            let same = |known: &&Remembered| known.key == seen.key;
+            let known = self.remembered.iter().find(same).copied();
+            if let Some(known) = known.filter(|known| self.is_covered(known)) {
+                self.note_late(&known, seen, desk);
+                return Role::Covered;
+            }
+        }
+        self.ignored.remove(&seen.key);
+        let Some(mut source) = seen.open().and_then(|file| Source::new(file).ok()) else {
+            return Role::Ignored;
+        };
+        let first = match identify(&mut source, &self.chain.decode, !seen.live) {
+            Ok(Identity::Found(first)) => Some(first),
+            Ok(Identity::Binary) => {
+                desk.counters.files_binary.add(1);
+                self.ignored.insert(seen.key);
+                return Role::Ignored;
+            }
+            Ok(Identity::NotYet | Identity::Empty) | Err(_) => None,
+        };
+        let role =
+            first.map_or(Role::New(None), |first| self.role_by_content(seen, &mut source, first));
+        sources.insert(seen.key, (source, first));
+        role
+    }
+
+    /// What a file is by its first bytes, whatever its name and inode.
+    fn role_by_content(&mut self, seen: &Seen, source: &mut Source, first: First) -> Role {
+        let head = source.head(START_BYTES).unwrap_or_default();
+        let Some(generation) = self.known_as(&head, &first, seen.key) else {
+            // A file that waits has no generation to be known by.
+            let twin = self.files.iter_mut().find(|file| {
+                file.first.is_some_and(|known| {
+                    known.start.is_of(&head).unwrap_or(known.time == first.time)
+                        && known.time == first.time
+                })
+            });
+            return twin.map_or(Role::New(None), |file| Role::CopyOf(file.key));
+        };
+        if let Some(file) = self.files.iter().find(|file| file.generation == Some(generation)) {
+            return Role::CopyOf(file.key);
+        }
+        let known = self.remembered.iter_mut().find(|known| known.generation == generation);
+        let known = known.map(|known| {
+            // From now on it is known by this name.
+            known.key = seen.key;
+            *known
+        });
+        match known.is_some_and(|known| self.is_covered(&known)) {
+            true => Role::Covered,
+            false => Role::New(Some(generation)),
+        }
+    }
+
+    /// Whether all of a file was read, or given up. Right after a start that means: was safe.
+    fn is_covered(&self, known: &Remembered) -> bool {
+        let is_read = || known.end.is_some_and(|end| self.read.offset >= end);
+        self.has_history
+            && (known.generation < self.read.generation
+                || (known.generation == self.read.generation && is_read()))
+    }
+
+    /// The place in the listing of the newest file that was read, or is being read.
+    fn last_covered(&self, files: &[Seen], roles: &[Role]) -> Option<usize> {
+        let is_front = |key: FileKey| {
+            self.files.front().is_some_and(|file| file.key == key && file.generation.is_some())
+        };
+        roles
+            .iter()
+            .zip(files)
+            .enumerate()
+            .filter(|(_, (role, seen))| match role {
+                Role::Covered => true,
+                Role::Present => is_front(seen.key),
+                Role::CopyOf(key) => is_front(*key),
+                Role::New(generation) => {
+                    self.has_history && generation.is_some_and(|g| g <= self.read.generation)
+                }
+                Role::Ignored => false,
+            })
+            .map(|(at, _)| at)
+            .next_back()
+    }
+
+    /// Whether a file that is not known is older than what was read.
+    fn is_older(
+        &self,
+        seen: &Seen,
+        generation: Option<u64>,
+        first: Option<First>,
+        at: usize,
+        covered: Option<usize>,
+    ) -> bool {
+        if seen.live || generation.is_some() {
+            return false;
+        }
+        if self.may_skip {
+            return true;
+        }
+        match covered {
+            Some(covered) => at < covered,
+            None => {
+                self.has_history && first.is_some_and(|first| first.time < self.read.generation)
+            }
+        }
+    }
+
+    /// Updates a file that is in `files`; returns its place.
+    fn update(&mut self, seen: &Seen) -> usize {
+        let place = self.files.iter().position(|file| file.key == seen.key).unwrap_or(0);
+        if let Some(file) = self.files.get_mut(place) {
+            file.seen_again(seen);
+        }
+        place
+    }
+
+    /// Puts a new file behind the one that the listing has before it; the one that is written to goes to the end. Returns the place after it.
+    fn insert(&mut self, seen: &Seen, source: Source, first: Option<First>, after: usize) -> usize {
+        let started = self.files.front().is_some_and(|front| front.generation.is_some());
+        let place = match seen.live {
+            true => self.files.len(),
+            false => after.max(usize::from(started)).min(self.files.len()),
+        };
+        let mut file = ChainFile::new(seen, source);
+        file.first = first;
+        if !file.source.as_ref().is_some_and(Source::is_gzip) {
+            file.size = seen.size;
+        }
+        self.files.insert(place, file);
+        place + 1
+    }
+
+    /// Some libraries give the newest file the highest number. Where the times say so, and all of them do, they are right.
+    fn order_by_time(&mut self) {
+        let rotated = self.files.iter().filter(|file| !file.live).count();
+        let times: Option<Vec<u64>> =
+            self.files.iter().take(rotated).map(|file| Some(file.first?.time)).collect();
+        let is_reversed = times
+            .is_some_and(|times| times.len() > 1 && times.windows(2).all(|pair| pair[0] > pair[1]));
+        if is_reversed {
+            self.files.make_contiguous()[..rotated].reverse();
+        }
+    }
+
+    fn add_copy(&mut self, key: FileKey, seen: &Seen, source: Source) {
+        if let Some(file) = self.files.iter_mut().find(|file| file.key == key) {
+            file.copy = Some((seen.key, seen.path.clone(), source.into_file()));
+        }
+    }
+
+    /// A truncated file goes on in its copy.
+    fn adopt_copies(&mut self) {
+        for file in self.files.iter_mut().filter(|file| file.source.is_none()) {
+            if let Some((key, path, copy)) = file.copy.take()
+                && let Ok(source) = Source::new(copy)
+            {
+                (file.key, file.path) = (key, path);
+                file.source = Some(source);
+            }
+        }
+    }
+
+    /// Files of which no form is left, and that are safe, need not be remembered.
+    fn forget_absent(&mut self, files: &[Seen]) {
+        let (acknowledged, read) = (self.acknowledged.generation, self.read.generation);
+        self.remembered.retain(|known| {
+            known.generation >= acknowledged.min(read)
+                || files.iter().any(|seen| seen.key == known.key)
+        });
+        let listed = |key: &FileKey| files.iter().any(|seen| seen.key == *key);
+        self.ignored.retain(listed);
+    }
+}

@@ -1,0 +1,276 @@
+//! Reading the front: large reads, complete lines to the decoder, nothing else kept.
+
+use std::io::ErrorKind;
+
+use memchr::{memchr, memrchr};
+use rookery_core::batch::Fate;
+
+use super::{AtEnd, Desk, Stream, guard_after};
+use crate::counters::{TRUNCATED_UNREAD, UNREADABLE};
+use crate::file::LongLine;
+use crate::source::{FileKey, Guard, Source};
+
+/// The smallest read: what a quiet file's new lines fit in, with room for the file that grows meanwhile.
+const READ_BYTES: usize = 256 << 10;
+
+/// What a read came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Lines, or a part of a long one; there may be more.
+    More,
+    /// The file ends here for now.
+    End,
+    /// The file is not the one whose start was read: it was truncated and written anew.
+    Rewritten,
+    /// It was truncated, and no copy was found yet.
+    NoSource,
+    /// It cannot be read now.
+    Broken,
+}
+
+impl Stream {
+    /// Reads once from the front and decodes the complete lines.
+    pub(super) fn read_front(&mut self, desk: &mut Desk<'_>, left: &mut usize) -> Outcome {
+        let limit = self.chain.decode.record_limit.as_usize().max(1);
+        let front = self.files.front_mut().expect("a front to read");
+        if front.long.is_some() {
+            return self.search_long_line(desk, left);
+        }
+        let Some(source) = front.source.as_mut() else { return Outcome::NoSource };
+        let guard = front.guard.len();
+        let mut want = READ_BYTES.min(desk.quantum.max(4096)) + guard;
+        loop {
+            if desk.buffer.len() < want {
+                desk.buffer.resize(want, 0);
+            }
+            desk.counters.reads.add(1);
+            let from = front.base + front.offset - guard as u64;
+            let count = match source.read(from, &mut desk.buffer[..want]) {
+                Ok(count) => count,
+                Err(error) => return self.cannot_read(desk, &error),
+            };
+            if count < guard || !front.guard.holds(&desk.buffer[..count]) {
+                return Outcome::Rewritten;
+            }
+            let data = &desk.buffer[guard..count];
+            let is_end = count < want;
+            front.size = front.size.max(front.offset + data.len() as u64);
+            let Some(last) = memrchr(b'\n', data) else {
+                if data.len() >= limit {
+                    let head = source.is_gzip().then(|| data[..limit].to_vec());
+                    let searched = front.offset + data.len() as u64;
+                    front.long = Some(LongLine { searched, head });
+                    desk.counters.long_lines.add(1);
+                    *left = left.saturating_sub(data.len());
+                    return Outcome::More;
+                }
+                if is_end {
+                    if !data.is_empty() && front.size > front.offset {
+                        source.keep(data);
+                    }
+                    return Outcome::End;
+                }
+                // One byte more than the limit says whether a line is over it.
+                source.keep(data);
+                want = (want * 2).min(limit + guard + 1).max(want + 1);
+                continue;
+            };
+            source.keep(&data[last + 1..]);
+            let lines = guard..guard + last + 1;
+            front.quiet_since = None;
+            *left = left.saturating_sub(lines.len());
+            let buffer = std::mem::take(desk.buffer);
+            self.push(desk, &buffer[lines]);
+            *desk.buffer = buffer;
+            return if is_end { Outcome::End } else { Outcome::More };
+        }
+    }
+
+    /// Decodes lines that lie at the front's offset, and passes over them.
+    fn push(&mut self, desk: &mut Desk<'_>, lines: &[u8]) {
+        let at = self.read;
+        self.decode(desk, |stream, desk| {
+            stream.decoder.push(
+                at.generation,
+                at.offset,
+                lines,
+                desk.observed,
+                desk.builder,
+                desk.decoded,
+            );
+            stream.advance(desk, lines.len() as u64);
+        });
+        let front = self.files.front_mut().expect("the file that was read");
+        guard_after(front, lines);
+    }
+
+    /// Passes over bytes whose records the decoder has.
+    fn advance(&mut self, desk: &Desk<'_>, bytes: u64) {
+        let start = self.read.offset;
+        self.read.offset += bytes;
+        self.coverage.add(self.read.generation, start, self.read.offset, Fate::Kept);
+        desk.counters.bytes.add(bytes);
+        let front = self.files.front_mut().expect("the file that was read");
+        front.offset = self.read.offset;
+        let timeout = self.chain.decode.multiline.timeout.0;
+        self.flush_at = self.decoder.pending().map(|_| desk.now + timeout);
+    }
+
+    /// Goes on searching for the end of a line over the limit. Its bytes are not kept: its head is read again.
+    fn search_long_line(&mut self, desk: &mut Desk<'_>, left: &mut usize) -> Outcome {
+        let front = self.files.front_mut().expect("a front to read");
+        let (Some(source), Some(long)) = (front.source.as_mut(), front.long.as_mut()) else {
+            return Outcome::NoSource;
+        };
+        let want = READ_BYTES;
+        if desk.buffer.len() < want {
+            desk.buffer.resize(want, 0);
+        }
+        desk.counters.reads.add(1);
+        let count = match source.read(front.base + long.searched, &mut desk.buffer[..want]) {
+            Ok(count) => count,
+            Err(error) => return self.cannot_read(desk, &error),
+        };
+        if count == 0 {
+            let metadata = source.file().metadata();
+            let is_cut = metadata.is_ok_and(|m| m.len() < front.base + long.searched);
+            return match is_cut && !source.is_gzip() {
+                true => Outcome::Rewritten,
+                false => Outcome::End,
+            };
+        }
+        *left = left.saturating_sub(count);
+        match memchr(b'\n', &desk.buffer[..count]) {
+            None => {
+                long.searched += count as u64;
+                front.size = front.size.max(long.searched);
+                front.quiet_since = None;
+            }
+            Some(at) => {
+                let end = long.searched + at as u64 + 1;
+                source.keep(&desk.buffer[at + 1..count]);
+                front.guard = match source.is_gzip() {
+                    true => Guard::default(),
+                    false => Guard::after(&desk.buffer[..=at]),
+                };
+                self.push_long_line(desk, end);
+            }
+        }
+        Outcome::More
+    }
+
+    /// Decodes the head of a line that ends before `end`.
+    fn push_long_line(&mut self, desk: &mut Desk<'_>, end: u64) {
+        let limit = self.chain.decode.record_limit.as_usize().max(1);
+        let front = self.files.front_mut().expect("the file that was read");
+        let Some(long) = front.long.take() else { return };
+        front.size = front.size.max(end);
+        let head = match long.head {
+            Some(head) => head,
+            None => {
+                let mut head = vec![0; limit];
+                let source = front.source.as_mut().expect("the file that was searched");
+                let count = source.read(front.base + front.offset, &mut head).unwrap_or(0);
+                head.truncate(count);
+                head
+            }
+        };
+        let at = self.read;
+        let length = end - at.offset;
+        self.decode(desk, |stream, desk| {
+            stream.decoder.push_truncated(
+                at.generation,
+                at.offset,
+                &head,
+                length,
+                desk.observed,
+                desk.builder,
+                desk.decoded,
+            );
+            stream.advance(desk, length);
+        });
+    }
+
+    /// A read failed. A gzip file may still be written; a disk may answer again; a damaged file does not.
+    fn cannot_read(&mut self, desk: &mut Desk<'_>, error: &std::io::Error) -> Outcome {
+        let front = self.files.front_mut().expect("the file that was read");
+        let is_damaged = matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData);
+        let since = *front.quiet_since.get_or_insert(desk.now);
+        if !is_damaged && desk.now.duration_since(since) < desk.deleted_wait {
+            return Outcome::Broken;
+        }
+        desk.counters.unreadable.add(1);
+        let path = front.path.display();
+        tracing::warn!(%path, %error, "the rest of the file cannot be read, and is given up");
+        let known = front.size;
+        if known > self.read.offset {
+            let fate = Fate::Lost(UNREADABLE.into());
+            self.pass_over(self.read.offset, known, fate, desk.counters);
+        }
+        self.end_front();
+        Outcome::More
+    }
+
+    /// Ends the front: what is left of it is one line without a newline.
+    pub(super) fn finish_front(&mut self, desk: &mut Desk<'_>) -> AtEnd {
+        let front = self.files.front_mut().expect("the file that ends");
+        if let Some(long) = &front.long {
+            let end = long.searched;
+            self.push_long_line(desk, end);
+            self.end_front();
+            return AtEnd::Next;
+        }
+        let limit = self.chain.decode.record_limit.as_usize().max(1);
+        let mut tail = vec![0; limit];
+        let source = front.source.as_mut().expect("the file that was read");
+        let count = source.read(front.base + front.offset, &mut tail).unwrap_or(0);
+        tail.truncate(count);
+        if memchr(b'\n', &tail).is_some() {
+            // Bytes came in the last moment.
+            source.keep(&tail);
+            front.quiet_since = None;
+            return AtEnd::Next;
+        }
+        if !tail.is_empty() {
+            front.size = front.size.max(front.offset + count as u64);
+            self.push(desk, &tail);
+        }
+        self.end_front();
+        AtEnd::Next
+    }
+
+    /// The file's bytes are elsewhere now: a copy has the rest, and the same descriptor holds another file.
+    pub(super) fn rewritten(&mut self, desk: &mut Desk<'_>) {
+        desk.counters.truncations.add(1);
+        let folder = self.chain.folder.clone();
+        let front = self.files.front_mut().expect("the file that was rewritten");
+        front.long = None;
+        let successor = front.rewritten();
+        front.live = false;
+        // No file's key, and told apart from others of its kind.
+        front.key = FileKey { inode: front.generation.unwrap_or(0), ..FileKey::default() };
+        let copy = front.copy.take().and_then(|(key, path, file)| {
+            let source = Source::new(file).ok()?;
+            (front.key, front.path) = (key, path);
+            Some(source)
+        });
+        if copy.is_none() {
+            front.awaits_listing = Some(desk.again.at(&folder));
+        }
+        front.source = copy;
+        self.files.insert(1, successor);
+    }
+
+    /// No copy has the rest of a truncated file.
+    pub(super) fn give_up_truncated(&mut self, desk: &Desk<'_>) {
+        let Some(front) = self.files.front() else { return };
+        let (known, path) = (front.size, front.path.display());
+        let bytes = known.saturating_sub(self.read.offset);
+        if bytes > 0 {
+            tracing::warn!(%path, bytes, "a file was truncated before it was read to its end");
+            let fate = Fate::Lost(TRUNCATED_UNREAD.into());
+            self.pass_over(self.read.offset, known, fate, desk.counters);
+        }
+        self.end_front();
+    }
+}
