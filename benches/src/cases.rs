@@ -2,6 +2,7 @@
 
 pub(crate) mod limit;
 
+pub(crate) mod batches;
 pub(crate) mod freshness;
 pub(crate) mod loaded;
 pub(crate) mod peer;

@@ -81,6 +81,9 @@ fn main() -> Result<()> {
 
     if chosen(Case::A) || chosen(Case::B) || chosen(Case::C) {
         let limit = cases::limit::run(&dataset, &mut results)?;
+        if chosen(Case::A) {
+            cases::batches::run(&dataset, limit, &mut results)?;
+        }
         if chosen(Case::B) || chosen(Case::C) {
             let loaded = Loaded::start(&dataset)?;
             loaded.report_cost(limit, &mut results);

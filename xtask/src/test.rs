@@ -21,7 +21,7 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     report.prepare("install Chromium", install::chromium);
     report.prepare("install Python", install::python);
     report.prepare("install the page's packages", || install::node_modules(workspace));
-    report.prepare("build", || build(workspace));
+    report.prepare("build", || workspace.build());
     report.counted("rust", || {
         let cargo = workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]);
         counted(cargo.env("ROOKERY_BIN", workspace.binary()))
@@ -59,11 +59,6 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let binary = release(workspace)?;
     let run = ["run", "--quiet", "--release", "--package", "rookery-benches", "--"];
     workspace.cargo().args(run).args(arguments).env("ROOKERY_BIN", binary).run()
-}
-
-fn build(workspace: &Workspace) -> Result<()> {
-    // With the whole workspace, so that features are resolved as in the tests and nothing is built twice.
-    workspace.cargo().args(["build", "--workspace", "--bins"]).run()
 }
 
 fn release(workspace: &Workspace) -> Result<std::path::PathBuf> {

@@ -42,6 +42,15 @@ impl Workspace {
         self.target().join("debug/rookery")
     }
 
+    /// Builds the binary of the development profile, with the whole workspace, so that features are resolved as in the tests and
+    /// nothing is built twice.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub(crate) fn build(&self) -> Result<()> {
+        self.cargo().args(["build", "--workspace", "--bins"]).run()
+    }
+
     /// A program to be started in the top folder.
     pub(crate) fn command(&self, program: &str) -> Command {
         Command::new(program).current_dir(&self.root)

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
+use crate::command::Command;
 use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/reference/configuration.md";
@@ -13,8 +14,9 @@ const PAGE: &str = "docs/reference/configuration.md";
 /// # Errors
 /// When they differ, or the binary does not build.
 pub(crate) fn check(workspace: &Workspace, fix: bool) -> Result<()> {
-    let print = ["run", "--quiet", "--package", "rookery-server", "--", "config-reference"];
-    let printed = workspace.cargo().args(print).output()?;
+    workspace.build()?;
+    let binary = workspace.binary();
+    let printed = Command::new(&binary).args(["config-reference"]).output()?;
     let path = workspace.path(PAGE);
     if fix {
         fs::create_dir_all(path.parent().expect("the page lies in a folder"))?;
