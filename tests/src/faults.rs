@@ -97,9 +97,14 @@ impl<'a> Run<'a> {
         }
         let mut launch = Launch::below(&plan.folder)?;
         launch.pods = Some(pods);
-        launch.logs = vec![format!("{}/*.log*", logs.display())];
-        let disk =
-            if plan.fill_disk { Some(SmallDisk::mount(&launch.data, DISK_BYTES)?) } else { None };
+        launch.logs = vec![format!("{}/*.log", logs.display())];
+        let disk = if plan.fill_disk {
+            // The default keeps half a gigabyte free, which is more than the small disk has.
+            launch.environment.push(("ROOKERY_STORE_MIN_FREE_DISK".into(), "16MiB".into()));
+            Some(SmallDisk::mount(&launch.data, DISK_BYTES)?)
+        } else {
+            None
+        };
         let outcome = Outcome { seed: plan.seed, ..Outcome::default() };
         Ok(Self { plan, random, launch, streams, disk, outcome })
     }
