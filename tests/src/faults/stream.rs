@@ -320,3 +320,6 @@ fn pod_folder(base: &Path, index: usize, random: &mut Random) -> Result<PathBuf>
     std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests;
