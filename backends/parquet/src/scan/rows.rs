@@ -1,0 +1,153 @@
+//! Reads a unit: filters its records and brings the wanted fields of those that passed.
+
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, DictionaryArray, StringArray, UInt8Array, UInt32Array};
+use arrow_buffer::BooleanBuffer;
+use hashbrown::HashMap;
+use rookery_core::filter::eval::{FieldSource, evaluate};
+use rookery_core::filter::{FieldName, Filter};
+use rookery_core::logs::{fields, severity_name};
+use rookery_core::rows::{Column, Rows};
+use rookery_core::store::{Columns, ScanOrder};
+use rookery_core::{Error, Result};
+
+use super::memory_source::MemorySource;
+use super::part_source::PartSource;
+use super::{Job, Unit};
+
+/// The records of a unit as fields.
+pub(crate) trait UnitSource: FieldSource {
+    /// The earliest and the latest time.
+    fn times(&self) -> (i64, i64);
+
+    /// The names of all fields that some record may have.
+    fn names(&mut self) -> Result<Vec<FieldName>>;
+
+    /// Fields of the records whose bit is set, or of all.
+    fn pick(&mut self, names: &[FieldName], mask: Option<&BooleanBuffer>) -> Result<Vec<Column>>;
+
+    /// How many bytes were decoded so far.
+    fn bytes_read(&self) -> u64;
+}
+
+impl Job {
+    /// The records of a unit that pass, with the wanted fields.
+    pub(crate) fn read(&self, unit: Unit) -> Result<Rows> {
+        match unit {
+            Unit::Count(rows) => {
+                let len = usize::try_from(rows).map_err(|_| Error::internal("too many rows"))?;
+                Ok(Rows { len, columns: Vec::new() })
+            }
+            Unit::Memory(batch) => self.read_source(&self.filter, &mut MemorySource::new(batch)),
+            Unit::Granules { view, granules, all } => {
+                let filter = match all {
+                    true => Filter::All,
+                    false => view.judge.left(&self.filter, &view.part, &granules)?,
+                };
+                self.read_source(&filter, &mut PartSource::new(view, granules))
+            }
+        }
+    }
+
+    fn read_source(&self, filter: &Filter, source: &mut dyn UnitSource) -> Result<Rows> {
+        let rows = self.pass(filter, source);
+        let bytes = source.bytes_read();
+        let budget = &self.request.budget;
+        budget.count_read(source.rows() as u64, bytes);
+        budget.reserve(bytes)?;
+        budget.release(bytes);
+        rows
+    }
+
+    fn pass(&self, filter: &Filter, source: &mut dyn UnitSource) -> Result<Rows> {
+        let mut mask = match filter {
+            Filter::All => None,
+            filter => Some(evaluate(filter, source)?),
+        };
+        if mask.as_ref().is_none_or(|m| m.count_set_bits() > 0) {
+            self.cut_to_bound(source, &mut mask)?;
+        }
+        let len = mask.as_ref().map_or(source.rows(), BooleanBuffer::count_set_bits);
+        if len == 0 {
+            return Ok(Rows::default());
+        }
+        let mask = mask.filter(|_| len < source.rows());
+        let names = match &self.request.columns {
+            Columns::Only(names) => names.clone(),
+            wanted => source.names()?.into_iter().filter(|name| wanted.wants(name)).collect(),
+        };
+        let columns = source.pick(&names, mask.as_ref())?;
+        let mut found = Vec::with_capacity(names.len());
+        for (name, column) in names.into_iter().zip(columns) {
+            let twice = || found.iter().any(|(known, _): &(FieldName, Column)| *known == name);
+            if !is_empty(&column) && !twice() {
+                found.push((name, column));
+            }
+        }
+        Ok(Rows { len, columns: found })
+    }
+
+    /// Drops records that can no longer matter to a caller that keeps the newest or the oldest, before their fields are read.
+    fn cut_to_bound(
+        &self,
+        source: &mut dyn UnitSource,
+        mask: &mut Option<BooleanBuffer>,
+    ) -> Result<()> {
+        let bound = &self.request.bound;
+        let (first, last) = source.times();
+        let inside = bound.overlaps(first, first) && bound.overlaps(last, last);
+        if self.request.order == ScanOrder::Any || inside {
+            return Ok(());
+        }
+        let Column::Time(times) = source.column(fields::TIME)? else {
+            return Err(Error::internal("the time of records is not a time"));
+        };
+        let times = times.values();
+        let near =
+            BooleanBuffer::collect_bool(times.len(), |row| bound.overlaps(times[row], times[row]));
+        *mask = Some(match mask.take() {
+            Some(mask) => &mask & &near,
+            None => near,
+        });
+        Ok(())
+    }
+}
+
+/// Whether a column has no text but the empty one, as far as that is known without looking at each.
+fn is_empty(column: &Column) -> bool {
+    match column {
+        Column::Const { value, .. } => value.is_empty(),
+        Column::Text(a) => a.null_count() == a.len(),
+        Column::Dict(a) => a.null_count() == a.len(),
+        Column::Int(a) => a.null_count() == a.len(),
+        Column::Severity(a) => a.values().iter().all(|&s| s == 0),
+        Column::UInt(_) | Column::Time(_) | Column::Hex(_) => false,
+    }
+}
+
+/// The level of records: their own text where they have one, else the name of the severity.
+pub(crate) fn merge_level(own: &Column, severity: &UInt8Array) -> Column {
+    let mut numbers: HashMap<Box<str>, u32> = HashMap::new();
+    let mut keys = Vec::with_capacity(severity.len());
+    let mut scratch = String::new();
+    for (row, severity) in severity.values().iter().enumerate() {
+        let text = match own.text(row, &mut scratch) {
+            "" => severity_name(*severity),
+            text => text,
+        };
+        let next = numbers.len() as u32;
+        keys.push(match numbers.get(text) {
+            Some(number) => *number,
+            None => {
+                numbers.insert(text.into(), next);
+                next
+            }
+        });
+    }
+    let mut texts: Vec<(u32, Box<str>)> = numbers.into_iter().map(|(t, n)| (n, t)).collect();
+    texts.sort_unstable_by_key(|(number, _)| *number);
+    let values: StringArray = texts.iter().map(|(_, text)| Some(text.as_ref())).collect();
+    let keys = UInt32Array::from(keys);
+    let dictionary = DictionaryArray::<UInt32Type>::try_new(keys, std::sync::Arc::new(values));
+    Column::Dict(dictionary.expect("every key was numbered above"))
+}
