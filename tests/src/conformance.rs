@@ -28,11 +28,13 @@
 
 mod format;
 mod load;
+mod reference;
 mod run;
 
 pub use format::{Answer, Case, File, Row, Section};
 pub use load::{blocks, tenant};
-pub use run::{Answers, Failure, check, update};
+pub use reference::ReferenceStore;
+pub use run::{Failure, check, update};
 
 /// Fields of every record that say where it lies, not what it says. So does every name that starts with `labels.`.
 pub const HOUSEKEEPING: [&str; 7] =

@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use rookery_core::Scope;
+use rookery_core::rows::{Column, Rows};
+use rookery_query::exec::{Engine, Request};
 use rookery_query::logsql;
 
-use super::{Answer, Case, File, HOUSEKEEPING, Row};
+use super::{Answer, Case, File, HOUSEKEEPING, Row, tenant};
 
 /// A query whose answer is not the one of the file.
 #[derive(Debug)]
@@ -38,24 +41,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs a query: its rows, with all their values.
-pub trait Answers {
-    /// The rows, in the order in which they came.
-    ///
-    /// # Errors
-    /// What the engine says.
-    fn answer(&self, query: logsql::Query) -> rookery_core::Result<Vec<Row>>;
-}
-
 /// Runs one case; a failure when the answer differs.
-pub fn check(file: &File, case: &Case, engine: &dyn Answers) -> Option<Failure> {
+pub async fn check(file: &File, case: &Case, engine: &Engine) -> Option<Failure> {
     let got = match logsql::parse(&case.query, case.now) {
-        Err(error) => {
-            let expected = if error.expected.is_empty() { "" } else { ", expected " };
-            let message = format!("{}{expected}{}", error.message, error.expected);
-            Answer::Error { position: error.position, message }
-        }
-        Ok(query) => match engine.answer(query) {
+        Err(error) => Answer::Error { position: error.position, message: error.message },
+        Ok(query) => match answer(query, case.now, engine).await {
             Ok(rows) => shaped(rows, &case.answer),
             Err(error) => Answer::Error { position: 0, message: format!("the engine: {error}") },
         },
@@ -67,6 +57,25 @@ pub fn check(file: &File, case: &Case, engine: &dyn Answers) -> Option<Failure> 
         got,
         lines: case.answer_lines,
     })
+}
+
+/// All rows of an answer, in the order in which they come.
+async fn answer(query: logsql::Query, now: i64, engine: &Engine) -> rookery_core::Result<Vec<Row>> {
+    let mut request = Request::new(query, Scope::tenant(tenant()));
+    request.now = now;
+    let mut stream = engine.run(request).await?;
+    let mut answer = Vec::new();
+    while let Some(rows) = stream.next().await {
+        let rows = rows?;
+        answer.extend((0..rows.len).map(|row| texts(&rows, row)));
+    }
+    Ok(answer)
+}
+
+fn texts(rows: &Rows, row: usize) -> Row {
+    let mut scratch = String::new();
+    let mut text = |column: &Column| column.text(row, &mut scratch).to_owned();
+    rows.columns.iter().map(|(name, column)| (name.to_string(), text(column))).collect()
 }
 
 /// The rows in the form in which the file has them.
