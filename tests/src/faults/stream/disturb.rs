@@ -135,7 +135,9 @@ impl Stream {
     }
 
     fn compress(&mut self) -> Result<()> {
-        if self.kind == Kind::CopiedAndTruncated || !self.random.once_in(4) {
+        // Nobody compresses the log of a container that ended, and a copy may still be growing.
+        let is_compressed = matches!(self.kind, Kind::Kubelet | Kind::Numbered);
+        if !is_compressed || !self.random.once_in(4) {
             return Ok(());
         }
         if let Some(mut compressing) = self.compressing.take() {
