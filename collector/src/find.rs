@@ -35,8 +35,12 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest time between two walks over all folders, however many folders come and go.
 const WALK_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a folder is read again when names keep moving; rotations are not faster than this for long.
+/// How often a folder is read again at once when names keep moving.
 const LOOKS_LIMIT: usize = 5;
+
+/// How often a folder whose names keep moving is left for the next moment. Rotations are not faster than this for long; after it, what is seen
+/// is believed.
+const MOMENTS_LIMIT: u32 = 100;
 
 /// Asks the finder to look again, from other threads.
 #[derive(Debug, Clone)]
@@ -85,6 +89,26 @@ struct Print {
     modified: i64,
 }
 
+/// What was seen of a folder so far.
+#[derive(Default)]
+struct Sight {
+    /// The latest look.
+    looked: Vec<Looked>,
+    /// Looks before.
+    passed: Vec<Looked>,
+    /// Files that no chain has yet, opened.
+    opened: HashMap<FileKey, File>,
+    /// How often it was tried.
+    moments: u32,
+}
+
+/// What two looks must agree on.
+fn names(files: &[Looked]) -> Vec<(&Path, FileKey)> {
+    let mut names: Vec<_> = files.iter().map(|file| (&*file.path, file.key)).collect();
+    names.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    names
+}
+
 /// The finder's state; [`Finder::run`] is its thread.
 pub(crate) struct Finder {
     rules: Rules,
@@ -102,6 +126,8 @@ pub(crate) struct Finder {
     /// Files of the spool, to be handed over once with the first listing.
     spooled: HashMap<StreamId, Vec<Seen>>,
     complained: HashSet<PathBuf>,
+    /// Folders whose names moved while they were read.
+    unsteady: HashMap<PathBuf, Sight>,
     at_start: bool,
 }
 
@@ -128,6 +154,7 @@ impl Finder {
             names: HashMap::new(),
             spooled,
             complained: HashSet::new(),
+            unsteady: HashMap::new(),
             at_start: true,
         }
     }
@@ -144,8 +171,12 @@ impl Finder {
                 true => self.scan_interval.min(UNWATCHED_INTERVAL),
                 false => self.scan_interval,
             };
-            let pause = if walk_due { WALK_PAUSE } else { interval };
-            let mut changed: HashSet<PathBuf> = HashSet::new();
+            let pause = match (self.unsteady.is_empty(), walk_due) {
+                (false, _) => Duration::ZERO,
+                (true, true) => WALK_PAUSE,
+                (true, false) => interval,
+            };
+            let mut changed: HashSet<PathBuf> = self.unsteady.keys().cloned().collect();
             let Self { watch, names, inboxes, leaves, .. } = &mut self;
             let missed =
                 watch.wait(pause.saturating_sub(walked.elapsed()), |folder, name, change| {
@@ -168,8 +199,8 @@ impl Finder {
             if missed {
                 self.counters.watch_overflows.add(1);
             }
-            let due = walked.elapsed() >= pause;
-            if missed || due {
+            let due = if walk_due { WALK_PAUSE } else { interval };
+            if missed || walked.elapsed() >= due {
                 self.walk();
                 walked = Instant::now();
                 walk_due = false;
@@ -215,7 +246,7 @@ impl Finder {
     fn list(&mut self, folder: &Path, asked: bool) {
         let sequence = self.again.sequence.load(Ordering::SeqCst);
         self.watch.add(folder);
-        let (looked, mut opened) = self.look_until_stable(folder);
+        let Some(Sight { looked, mut opened, .. }) = self.look_until_steady(folder) else { return };
         let mut by_chain: HashMap<StreamId, Vec<Looked>> = HashMap::new();
         let mut chains: HashMap<StreamId, Arc<Chain>> = HashMap::new();
         for file in looked {
@@ -299,34 +330,47 @@ impl Finder {
         }
     }
 
-    /// Reads the folder until two looks agree, and opens what is new.
-    fn look_until_stable(&mut self, folder: &Path) -> (Vec<Looked>, HashMap<FileKey, File>) {
-        let mut opened = HashMap::new();
-        let mut looked = self.look(folder);
+    /// Reads the folder until two looks agree, and opens what is new. `None` when names kept moving: it is tried again in a moment.
+    ///
+    /// A file that was opened and vanished in between is part of the result: it was written, and can be read.
+    fn look_until_steady(&mut self, folder: &Path) -> Option<Sight> {
+        let mut sight = self.unsteady.remove(folder).unwrap_or_default();
+        sight.moments += 1;
+        sight.looked = self.look(folder);
+        let mut is_steady = false;
         for _ in 0..LOOKS_LIMIT {
-            let fresh = self.open_new(&mut looked, &mut opened);
-            if !fresh {
+            if !self.open_new(&mut sight) {
+                is_steady = true;
                 break;
             }
             let second = self.look(folder);
-            let names = |files: &[Looked]| {
-                let mut names: Vec<_> = files.iter().map(|f| (f.path.clone(), f.key)).collect();
-                names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-                names
-            };
-            let stable = names(&looked) == names(&second);
-            looked = second;
-            if stable {
+            is_steady = names(&sight.looked) == names(&second);
+            let first = std::mem::replace(&mut sight.looked, second);
+            sight.passed.extend(first);
+            if is_steady {
                 break;
             }
         }
+        if !is_steady && sight.moments < MOMENTS_LIMIT {
+            sight.passed.append(&mut sight.looked);
+            self.unsteady.insert(folder.into(), sight);
+            return None;
+        }
+        let Sight { looked, passed, opened, .. } = &mut sight;
         // What could not be opened is not there yet.
         looked.retain(|f| opened.contains_key(&f.key) || self.owners.contains_key(&f.key));
-        (looked, opened)
+        for file in passed.drain(..) {
+            if opened.contains_key(&file.key) && !looked.iter().any(|f| f.key == file.key) {
+                // Older than what has its name now.
+                looked.push(Looked { hint: Hint { live: false, ..file.hint.clone() }, ..file });
+            }
+        }
+        Some(sight)
     }
 
     /// Opens files that no chain has; returns whether there were any.
-    fn open_new(&mut self, looked: &mut [Looked], opened: &mut HashMap<FileKey, File>) -> bool {
+    fn open_new(&mut self, sight: &mut Sight) -> bool {
+        let Sight { looked, opened, .. } = sight;
         let mut fresh = false;
         for file in looked {
             if self.owners.contains_key(&file.key) || opened.contains_key(&file.key) {

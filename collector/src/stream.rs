@@ -147,6 +147,13 @@ impl Stream {
         let mut left = desk.quantum;
         let wait = loop {
             let Some(front) = self.files.front() else { break self.without_files(desk) };
+            if front.source.is_none() {
+                if front.awaits_listing.is_some() {
+                    break None;
+                }
+                self.give_up_truncated(desk);
+                continue;
+            }
             if front.generation.is_none() {
                 match self.begin(desk) {
                     Begin::Done => continue,
@@ -160,8 +167,7 @@ impl Stream {
                     AtEnd::Next => {}
                     AtEnd::Wait(until) => break until,
                 },
-                read::Outcome::Rewritten => self.rewritten(desk),
-                read::Outcome::NoSource => break None,
+                read::Outcome::Rewritten => self.rewritten(0, desk),
                 read::Outcome::Broken => break Some(desk.now + RETRY),
             }
         };
@@ -248,10 +254,7 @@ impl Stream {
         let has_successor = self.files.len() > 1;
         let front = self.files.front_mut().expect("a front to begin");
         let is_final = !front.live || front.gone || patience_over(front);
-        let Some(source) = front.source.as_mut() else {
-            self.files.pop_front();
-            return Begin::Done;
-        };
+        let source = front.source.as_mut().expect("a front without a source does not begin");
         if front.first.is_none() {
             match identify(source, &self.chain.decode, is_final) {
                 Ok(Identity::Found(first)) => front.first = Some(first),
@@ -277,8 +280,11 @@ impl Stream {
                 Err(error) => return self.cannot_identify(desk, &error),
             }
         }
-        let first = front.first.expect("found above");
-        self.begin_at(first, desk);
+        self.find_rewritten(desk);
+        let front = self.files.front().expect("it was just looked at");
+        if let (Some(first), Some(_)) = (front.first, &front.source) {
+            self.begin_at(first, desk);
+        }
         Begin::Done
     }
 

@@ -35,6 +35,7 @@ impl Stream {
             self.may_skip = false;
         }
         self.note_links(&mut listing.files);
+        self.find_rewritten(desk);
         for file in &mut self.files {
             file.gone = file.source.is_some();
         }
@@ -58,6 +59,9 @@ impl Stream {
                     after = self.insert(seen, source, first, after);
                 }
                 Role::CopyOf(key) => {
+                    // A waiting file's copy holds its place; that of the file that is written to is behind all.
+                    let place = self.files.iter().position(|file| file.key == key && !file.live);
+                    after = place.map_or(after, |place| place + 1);
                     if let Some((source, _)) = sources.remove(&seen.key) {
                         desk.counters.files_copied.add(1);
                         self.add_copy(key, seen, source);
@@ -70,11 +74,11 @@ impl Stream {
             self.order_by_time();
         }
         self.adopt_copies();
-        let gives_up = |file: &ChainFile| {
-            file.source.is_none() && file.awaits_listing.is_some_and(|at| listing.sequence >= at)
-        };
-        if self.files.front().is_some_and(gives_up) {
-            self.give_up_truncated(desk);
+        for file in &mut self.files {
+            // No copy in a listing that was made after the truncation: there is none.
+            if file.awaits_listing.is_some_and(|at| listing.sequence >= at) {
+                file.awaits_listing = None;
+            }
         }
         self.forget_absent(&listing.files);
         self.unlink_unneeded();

@@ -22,8 +22,6 @@ pub(super) enum Outcome {
     End,
     /// The file is not the one whose start was read: it was truncated and written anew.
     Rewritten,
-    /// It was truncated, and no copy was found yet.
-    NoSource,
     /// It cannot be read now.
     Broken,
 }
@@ -36,7 +34,7 @@ impl Stream {
         if front.long.is_some() {
             return self.search_long_line(desk, left);
         }
-        let Some(source) = front.source.as_mut() else { return Outcome::NoSource };
+        let source = front.source.as_mut().expect("a front without a source is not read");
         let guard = front.guard.len();
         let mut want = READ_BYTES.min(desk.quantum.max(4096)) + guard;
         loop {
@@ -119,9 +117,8 @@ impl Stream {
     /// Goes on searching for the end of a line over the limit. Its bytes are not kept: its head is read again.
     fn search_long_line(&mut self, desk: &mut Desk<'_>, left: &mut usize) -> Outcome {
         let front = self.files.front_mut().expect("a front to read");
-        let (Some(source), Some(long)) = (front.source.as_mut(), front.long.as_mut()) else {
-            return Outcome::NoSource;
-        };
+        let source = front.source.as_mut().expect("a front without a source is not read");
+        let long = front.long.as_mut().expect("a long line to search");
         let want = READ_BYTES;
         if desk.buffer.len() < want {
             desk.buffer.resize(want, 0);
@@ -239,31 +236,54 @@ impl Stream {
         AtEnd::Next
     }
 
-    /// The file's bytes are elsewhere now: a copy has the rest, and the same descriptor holds another file.
-    pub(super) fn rewritten(&mut self, desk: &mut Desk<'_>) {
+    /// A file was truncated and written anew: its bytes are in a copy, if anywhere, and the same descriptor holds another file.
+    ///
+    /// The place at `at` keeps the old file; the new one is the newest of the chain when it has the name that is written to.
+    pub(super) fn rewritten(&mut self, at: usize, desk: &Desk<'_>) {
         desk.counters.truncations.add(1);
-        let folder = self.chain.folder.clone();
-        let front = self.files.front_mut().expect("the file that was rewritten");
-        front.long = None;
-        let successor = front.rewritten();
-        front.live = false;
+        let last = self.files.len();
+        let Some(file) = self.files.get_mut(at) else { return };
+        file.long = None;
+        let successor = file.rewritten();
+        file.live = false;
         // No file's key, and told apart from others of its kind.
-        front.key = FileKey { inode: front.generation.unwrap_or(0), ..FileKey::default() };
-        let copy = front.copy.take().and_then(|(key, path, file)| {
-            let source = Source::new(file).ok()?;
-            (front.key, front.path) = (key, path);
-            Some(source)
-        });
-        if copy.is_none() {
-            front.awaits_listing = Some(desk.again.at(&folder));
+        let number = file.generation.or(file.first.map(|first| first.time));
+        file.key = FileKey { inode: number.unwrap_or(0), ..FileKey::default() };
+        if let Some((key, path, copy)) = file.copy.take()
+            && let Ok(source) = Source::new(copy)
+        {
+            (file.key, file.path) = (key, path);
+            file.source = Some(source);
+        } else {
+            file.awaits_listing = Some(desk.again.at(&self.chain.folder));
         }
-        front.source = copy;
-        self.files.insert(1, successor);
+        let place = if successor.live { last } else { at + 1 };
+        self.files.insert(place, successor);
+    }
+
+    /// Finds files that were rewritten while they waited for their turn.
+    pub(super) fn find_rewritten(&mut self, desk: &Desk<'_>) {
+        // What is put at the end on the way has no first bytes yet, and is not looked at.
+        for at in 0..self.files.len() {
+            let file = &mut self.files[at];
+            let (None, Some(first), 0) = (file.generation, file.first, file.base) else { continue };
+            let Some(source @ Source::Plain(_)) = file.source.as_mut() else { continue };
+            let Ok(head) = source.head(first.start.bytes as usize) else { continue };
+            if first.start.is_of(&head) != Some(true) {
+                self.rewritten(at, desk);
+            }
+        }
     }
 
     /// No copy has the rest of a truncated file.
-    pub(super) fn give_up_truncated(&mut self, desk: &Desk<'_>) {
-        let Some(front) = self.files.front() else { return };
+    pub(super) fn give_up_truncated(&mut self, desk: &mut Desk<'_>) {
+        if let Some(front) = self.files.front()
+            && front.generation.is_none()
+        {
+            let first = front.first.unwrap_or_default();
+            self.begin_at(first, desk);
+        }
+        let Some(front) = self.files.front().filter(|front| front.source.is_none()) else { return };
         let (known, path) = (front.size, front.path.display());
         let bytes = known.saturating_sub(self.read.offset);
         if bytes > 0 {

@@ -70,6 +70,16 @@ impl Writer {
         self.file.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Writes a line in two pieces.
+    pub(crate) fn write_in_pieces(&mut self, between: impl FnOnce()) {
+        let (line, body) = self.line(self.lines.len());
+        let (first, second) = line.split_at(line.len() / 2);
+        self.file.write_all(first.as_bytes()).unwrap();
+        between();
+        self.file.write_all(format!("{second}\n").as_bytes()).unwrap();
+        self.lines.push(body);
+    }
+
     /// Writes bytes that are no line of its own.
     pub(crate) fn write_raw(&mut self, bytes: &[u8]) {
         self.file.write_all(bytes).unwrap();
@@ -98,6 +108,11 @@ impl Writer {
         fs::rename(&self.path, &to).unwrap();
         self.reopen();
         to
+    }
+
+    /// Truncates the file, without a copy.
+    pub(crate) fn truncate(&mut self) {
+        self.file.set_len(0).unwrap();
     }
 
     /// Copies the file and truncates it, as logrotate's `copytruncate` does.
@@ -229,4 +244,16 @@ fn init_log() {
 pub(crate) fn counter(collector: &Collector, name: &str) -> u64 {
     let counters: Arc<_> = collector.counters();
     counters.samples().iter().filter(|s| s.name == name).map(|s| s.value).sum()
+}
+
+/// Waits until something is so that no channel tells.
+pub(crate) async fn eventually(what: &str, is: impl Fn() -> bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..6_000 {
+        if is() {
+            return;
+        }
+        tick.tick().await;
+    }
+    panic!("{what}: not within a minute");
 }

@@ -62,7 +62,8 @@ async fn numbered_rotations_within_a_second() {
         writer.write(20);
         for number in (1..=round).rev() {
             let from = writer.path.with_file_name(format!("app.log.{number}"));
-            fs::rename(from, writer.path.with_file_name(format!("app.log.{}", number + 1))).unwrap();
+            fs::rename(from, writer.path.with_file_name(format!("app.log.{}", number + 1)))
+                .unwrap();
         }
         writer.rotate("app.log.1");
     }
@@ -311,9 +312,8 @@ async fn a_link_does_not_collect_twice() {
     other.store.wait_for(30);
     other.stop(collector).await;
     let folder = writer.path.parent().unwrap().to_str().unwrap().to_owned();
-    let streams = |store: &Store| {
-        store.look(|state| state.records.keys().copied().collect::<Vec<_>>())
-    };
+    let streams =
+        |store: &Store| store.look(|state| state.records.keys().copied().collect::<Vec<_>>());
     assert_eq!(streams(&bench.store), streams(&other.store));
     assert!(other.store.look(|s| s.records.values().flatten().any(|r| r.path == folder)));
 }

@@ -85,6 +85,14 @@ impl Store {
         }
     }
 
+    /// Starts from what another one had; what was on its way to that one is gone.
+    pub(crate) fn take_over(&self, other: &Self) {
+        let other = other.0.0.lock().unwrap();
+        let mut state = self.0.0.lock().unwrap();
+        state.records = other.records.clone();
+        state.accounts = other.accounts.clone();
+    }
+
     /// While it is away it takes nothing, and what was delivered waits.
     pub(crate) fn set_away(&self, away: bool) {
         self.0.0.lock().unwrap().is_away = away;
@@ -107,7 +115,10 @@ impl Store {
                 let bodies = state.bodies();
                 let tail = &bodies[bodies.len().saturating_sub(5)..];
                 let accounts: Vec<_> = state.accounts.values().collect();
-                panic!("{what} did not come; {} records, last {tail:?}; {accounts:#?}", bodies.len());
+                panic!(
+                    "{what} did not come; {} records, last {tail:?}; {accounts:#?}",
+                    bodies.len()
+                );
             }
             state = wake.wait_timeout(state, left.min(Duration::from_millis(200))).unwrap().0;
         }
@@ -115,7 +126,9 @@ impl Store {
 
     /// Waits for this many records in all.
     pub(crate) fn wait_for(&self, records: usize) {
-        self.wait(&format!("record {records}"), |s| s.records.values().map(Vec::len).sum::<usize>() >= records);
+        self.wait(&format!("record {records}"), |s| {
+            s.records.values().map(Vec::len).sum::<usize>() >= records
+        });
     }
 
     /// Waits until a batch hangs in the store that is away.
@@ -180,9 +193,10 @@ fn put(state: &mut State, batch: &Batch) {
         if range.fate == Fate::Kept {
             assert_eq!(range.records, starts(range.start), "{range:?}");
         }
-        let account = state.accounts.entry(range.stream).or_insert_with(|| {
-            StreamAccount::new(batch.tenant.clone(), range.stream, "{}".into())
-        });
+        let account = state
+            .accounts
+            .entry(range.stream)
+            .or_insert_with(|| StreamAccount::new(batch.tenant.clone(), range.stream, "{}".into()));
         for entry in account.admit(range, starts) {
             account.apply(&entry, 0);
         }
