@@ -25,7 +25,7 @@ use crate::scan;
 use crate::state::{Clock, Phase, Shared, State};
 use crate::stats::Stats;
 use crate::sync::{Condvar, Mutex};
-use crate::{background, maintenance};
+use crate::{background, maintenance, merge};
 
 /// The embedded store. See the crate's documentation.
 ///
@@ -148,6 +148,34 @@ impl ParquetStore {
             memory_bytes: batches().map(|batch| batch.bytes as u64).sum(),
             streams: state.accounts.len(),
         }
+    }
+
+    /// Merges until there is nothing left to merge: for a bench, and for a person who wants the smallest files now.
+    ///
+    /// # Errors
+    /// When parts cannot be read or written.
+    pub fn merge_all(&self) -> Result<()> {
+        while merge::run_one(&self.shared)? {}
+        Ok(())
+    }
+
+    /// The compressed bytes of each Parquet column over all parts, and of the indexes, the largest first.
+    ///
+    /// # Errors
+    /// When a part cannot be read.
+    pub fn bytes_by_column(&self) -> Result<Vec<(String, u64)>> {
+        let parts: Vec<Arc<Part>> =
+            self.shared.state.lock().tables.values().flat_map(|t| t.parts.clone()).collect();
+        let mut sums = std::collections::BTreeMap::new();
+        for part in &parts {
+            for (name, bytes) in self.shared.open(part)?.bytes_by_column()? {
+                *sums.entry(name).or_insert(0) += bytes;
+            }
+            *sums.entry("(index)".to_owned()).or_insert(0) += part.info.index_bytes;
+        }
+        let mut sums: Vec<(String, u64)> = sums.into_iter().collect();
+        sums.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        Ok(sums)
     }
 
     async fn append_block(&self, block: Block) -> Result<()> {

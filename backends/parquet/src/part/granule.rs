@@ -98,6 +98,8 @@ pub(crate) struct GranuleBuilder {
     pub(crate) trace_id: StringBuilder,
     pub(crate) span_id: StringBuilder,
     fields: Vec<Values>,
+    /// Of the fields, in the same order, which is that of names.
+    names: Vec<Arc<str>>,
     rest: MapBuilder<StringBuilder, StringBuilder>,
     runs: Vec<Run>,
 }
@@ -131,6 +133,7 @@ impl GranuleBuilder {
             trace_id: StringBuilder::new(),
             span_id: StringBuilder::new(),
             fields: fields.iter().map(values).collect(),
+            names: fields.iter().map(|column| column.name.clone()).collect(),
             rest: rest_builder(),
             runs: Vec::new(),
         }
@@ -178,6 +181,11 @@ impl GranuleBuilder {
             Values::Text(builder) => builder.append_value(value),
         }
         true
+    }
+
+    /// The column of a field.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.names.binary_search_by(|known| known.as_ref().cmp(name)).ok()
     }
 
     /// Whether a column holds texts.

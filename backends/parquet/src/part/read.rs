@@ -253,6 +253,18 @@ impl OpenPart {
         Ok(ProjectionMask::roots(footer.parquet_schema(), roots))
     }
 
+    /// The compressed bytes of each Parquet column.
+    ///
+    /// # Errors
+    /// `corrupt` when the footer cannot be read.
+    pub(crate) fn bytes_by_column(&self) -> Result<Vec<(String, u64)>> {
+        let footer = self.footer()?;
+        let chunks = footer.metadata().row_groups().iter().flat_map(|group| group.columns());
+        Ok(chunks
+            .map(|chunk| (chunk.column_path().string(), chunk.compressed_size().max(0) as u64))
+            .collect())
+    }
+
     /// Reads all rows from the first to the last, some columns, in batches.
     ///
     /// # Errors

@@ -155,7 +155,7 @@ impl PartWriter {
 
     /// The column of a field.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        self.index.column(name)
+        self.granule.column(name)
     }
 
     /// How many more rows the granule takes when they have bodies that end at these offsets: at least one.

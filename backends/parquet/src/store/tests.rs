@@ -291,6 +291,60 @@ async fn every_filter_finds_the_same_records_in_memory_and_in_parts() {
     }
 }
 
+/// Each field of each record that passes, as text, sorted: what must not change when parts are merged.
+fn everything_of(store: &ParquetStore) -> Vec<Vec<(String, String)>> {
+    let mut found: Vec<_> = read(store, &everything(), request(Filter::All, Columns::All))
+        .iter()
+        .flat_map(records)
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn merged_parts_hold_the_same_records_and_answer_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = ParquetConfig::in_directory(folder.path());
+    config.memory_table = rookery_core::units::Bytes::mib(1);
+    config.merge.enabled = false;
+    let store = open(&config);
+    for n in 0..12 {
+        store.append(samples::block(1_500, n * 1_500)).await.unwrap();
+        store.append(samples::odd_block(1_500, 20_000 + n * 1_500)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let mut random = Random(11);
+    let filters: Vec<Filter> = (0..60).map(|_| random_filter(&mut random, 1)).collect();
+    let store = open(&config);
+    let parts = store.usage().parts;
+    assert!(parts > 3, "{parts} parts");
+    let before: Vec<_> = filters.iter().map(|filter| found(&store, filter)).collect();
+    let records = everything_of(&store);
+    // A scan that started before keeps the old parts.
+    let mut started = store
+        .scan(&everything(), ScanRequest { partitions: 1, ..request(Filter::All, Columns::All) })
+        .unwrap();
+    let first = started[0].next().unwrap().unwrap().len;
+    store.merge_all().unwrap();
+    assert!(store.usage().parts < parts);
+    assert_eq!(store.usage().part_records, 36_000);
+    let rest: usize = started.remove(0).map(|rows| rows.unwrap().len).sum();
+    assert_eq!(first + rest, 36_000);
+    assert!(everything_of(&store) == records, "every field of every record");
+    for (filter, before) in filters.iter().zip(&before) {
+        assert!(found(&store, filter) == *before, "{filter:?}");
+    }
+    drop(started);
+    let files = walk(&folder.path().join("parts"));
+    assert_eq!(files, 2 * store.usage().parts, "the files of merged parts are gone");
+}
+
+fn walk(path: &Path) -> usize {
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    entries.map(|e| if e.path().is_dir() { walk(&e.path()) } else { 1 }).sum()
+}
+
 #[tokio::test]
 async fn every_field_comes_back_from_memory_and_from_parts() {
     let folder = tempfile::tempdir().unwrap();
