@@ -1,14 +1,20 @@
 //! Log search over HTTP, under the paths and in the forms that clients of LogsQL expect.
 //!
 //! A handler reads parameters ([`parameters`]), makes a query, runs it on the [`Engine`] with the caller's scope, and prints what
-//! comes ([`json`]). It never filters results: what a caller may see is in the scope, and the scope is in the plan.
+//! comes ([`json`]). It never filters results: what a caller may see is in the scope, and the scope is in the plan. A caller that
+//! goes away drops the answer, and with it the query.
 //!
 //! | path | module |
 //! |---|---|
-//! | `/select/logsql/query`, `/tail` | [`select`] |
+//! | `/select/logsql/query` | [`select`] |
+//! | `/select/logsql/tail` | [`tail`] |
 //! | `/select/logsql/hits`, `/field_names`, `/field_values`, `/facets`, `/streams`, `/stream_*` | [`values`] |
 //! | `/select/logsql/stats_query`, `/stats_query_range` | [`prometheus`] |
 //! | `/insert/jsonline` | [`insert`] |
+//!
+//! Every path of `/select` takes its parameters from the address and, with POST, from a form: `query`, `start`, `end`, `time`
+//! (what `_time:5m` counts from; else `end`, else now), `timeout`, `extra_filters`, `extra_stream_filters`. The headers
+//! `AccountID` and `ProjectID` name the tenant. A failure is told as [`error`] says.
 
 mod error;
 mod json;
@@ -17,18 +23,31 @@ mod parameters;
 mod insert;
 mod prometheus;
 mod select;
+mod tail;
 mod values;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, get, post};
 use rookery_core::queue::Queue;
+use rookery_core::rows::Rows;
+use rookery_core::{Error, Result, TimeRange};
 use tokio::sync::Semaphore;
 
 pub use insert::InsertConfig;
 
-use crate::{Engine, QueryConfig};
+use crate::exec::{Engine, Request, RowStream};
+use crate::config::QueryConfig;
+use crate::logsql::Query;
+use parameters::Parameters;
+
+/// The most rows of an answer that is one JSON document: it is held whole before it is sent.
+const DOCUMENT_ROWS_LIMIT: usize = 1_000_000;
 
 /// What the handlers share.
 struct Service {
@@ -50,18 +69,69 @@ pub fn router(engine: Arc<Engine>, queue: Arc<dyn Queue>, config: QueryConfig, i
         insert,
     });
     Router::new()
-        .route("/select/logsql/query", get(select::query).post(select::query))
-        .route("/select/logsql/tail", get(select::tail).post(select::tail))
-        .route("/select/logsql/hits", get(values::hits).post(values::hits))
-        .route("/select/logsql/facets", get(values::facets).post(values::facets))
-        .route("/select/logsql/field_names", get(values::field_names).post(values::field_names))
-        .route("/select/logsql/field_values", get(values::field_values).post(values::field_values))
-        .route("/select/logsql/streams", get(values::streams).post(values::streams))
-        .route("/select/logsql/stream_ids", get(values::stream_ids).post(values::stream_ids))
-        .route("/select/logsql/stream_field_names", get(values::stream_field_names).post(values::stream_field_names))
-        .route("/select/logsql/stream_field_values", get(values::stream_field_values).post(values::stream_field_values))
-        .route("/select/logsql/stats_query", get(prometheus::stats_query).post(prometheus::stats_query))
-        .route("/select/logsql/stats_query_range", get(prometheus::stats_query_range).post(prometheus::stats_query_range))
+        .route("/select/logsql/query", read(select::query))
+        .route("/select/logsql/tail", read(tail::tail))
+        .route("/select/logsql/hits", read(values::hits))
+        .route("/select/logsql/facets", read(values::facets))
+        .route("/select/logsql/field_names", read(values::field_names))
+        .route("/select/logsql/field_values", read(values::field_values))
+        .route("/select/logsql/streams", read(values::streams))
+        .route("/select/logsql/stream_ids", read(values::stream_ids))
+        .route("/select/logsql/stream_field_names", read(values::stream_field_names))
+        .route("/select/logsql/stream_field_values", read(values::stream_field_values))
+        .route("/select/logsql/stats_query", read(prometheus::stats_query))
+        .route("/select/logsql/stats_query_range", read(prometheus::stats_query_range))
         .route("/insert/jsonline", post(insert::jsonline))
         .with_state(service)
+}
+
+/// A path that is asked with GET, or with POST and a form.
+fn read<H, T>(handler: H) -> MethodRouter<Arc<Service>>
+where
+    H: Handler<T, Arc<Service>> + Clone,
+    T: 'static,
+{
+    get(handler.clone()).post(handler)
+}
+
+impl Service {
+    /// Starts a query with the caller's scope and times; with `newest`, only the latest so many records.
+    async fn run(&self, parameters: &Parameters, query: Query, newest: Option<u64>) -> Result<RowStream> {
+        self.run_in(parameters, query, newest, parameters.window()?).await
+    }
+
+    async fn run_in(
+        &self,
+        parameters: &Parameters,
+        query: Query,
+        newest: Option<u64>,
+        window: TimeRange,
+    ) -> Result<RowStream> {
+        let request = Request {
+            window,
+            newest,
+            timeout: parameters.timeout()?,
+            now: parameters.now()?,
+            ..Request::new(query, parameters.scope())
+        };
+        self.engine.run(request).await
+    }
+
+    /// The whole answer of a query, for one JSON document.
+    async fn collect(&self, parameters: &Parameters, query: Query) -> Result<Vec<Rows>> {
+        let mut stream = self.run(parameters, query, None).await?;
+        let mut batches = Vec::new();
+        let mut count = 0;
+        while let Some(rows) = stream.next().await.transpose()? {
+            count += rows.len;
+            if count > DOCUMENT_ROWS_LIMIT {
+                return Err(Error::too_large(format!(
+                    "the answer has more than {DOCUMENT_ROWS_LIMIT} values, the most that one document takes: give a `limit`, \
+                     narrow the time or the filter, or ask /select/logsql/query, which streams"
+                )));
+            }
+            batches.push(rows);
+        }
+        Ok(batches)
+    }
 }

@@ -1,1 +1,43 @@
-fn main(){}
+//! The `rookery` binary: sub-commands, and what each starts. No logic lives here.
+
+mod cli;
+mod config;
+
+mod sources;
+mod standalone;
+
+mod api;
+mod ledger;
+mod metrics;
+mod web;
+
+mod client;
+mod demo;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Many short-lived buffers of many sizes on many threads: measured about a tenth faster here than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Standalone(cli.standalone)) {
+        Command::Standalone(args) => standalone::main(&args),
+        Command::Search(args) => print::search(&args),
+        Command::Tail(args) => print::tail(&args),
+        Command::Ledger(args) => print::ledger(&args),
+        Command::CheckConfig(args) => config::check(&args),
+        Command::ConfigReference => config::print_reference(),
+        Command::Demo(args) => standalone::demo(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("rookery: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use rookery_core::Result;
 use rookery_core::filter::FieldName;
 use rookery_core::logs::{self, fields};
-use rookery_core::{Result, time};
 use serde_json::{Map, Value, json};
 
 use super::Service;
@@ -20,12 +20,13 @@ use crate::logsql::ast::{Bucket, Facets, Pipe, Query, Stats, StatsCall, StatsFun
 /// The name under which counts are asked for. It cannot be a field's name in the data that matters: results overwrite.
 const HITS: &str = "hits";
 
-/// The widest step that is chosen when none is given, in nanoseconds: that of the reference.
-const DEFAULT_STEP: i64 = time::DAY;
-
 /// A count of records grouped by `by`.
 pub(super) fn count_by(by: Vec<StatsKey>) -> Pipe {
-    let count = StatsCall { function: StatsFunction::Count(Vec::new()), condition: None, result: HITS.into() };
+    let count = StatsCall {
+        function: StatsFunction::Count(Vec::new()),
+        condition: None,
+        result: HITS.into(),
+    };
     Pipe::Stats(Stats { by, functions: vec![count] })
 }
 
@@ -35,33 +36,43 @@ pub(super) fn time_key(step: i64, offset: i64) -> StatsKey {
 }
 
 /// Counts over time: one series for each set of values of the fields asked for.
-pub(super) async fn hits(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
-    let mut query = parameters.query()?;
-    let step = parameters.duration("step")?.filter(|&step| step > 0).unwrap_or(DEFAULT_STEP);
+pub(super) async fn hits(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
+    let mut query = parameters.filter_only()?;
+    let step = parameters.step()?;
     let offset = parameters.duration("offset")?.unwrap_or(0);
-    let names: Vec<FieldName> = parameters.all("field").map(Into::into).collect();
-    let limit = parameters.number("fields_limit")?.filter(|&limit| limit > 0);
+    let mut names: Vec<FieldName> = parameters.all("field").map(Into::into).collect();
+    names.sort();
+    names.dedup();
+    let limit = parameters.limit("fields_limit")?;
     let mut by = vec![time_key(step, offset)];
     by.extend(names.iter().map(|field| StatsKey { field: field.clone(), bucket: None }));
-    query.pipes = vec![count_by(by)];
+    query.pipes.push(count_by(by));
 
     let mut series: BTreeMap<Vec<String>, BTreeMap<String, u64>> = BTreeMap::new();
-    let window = parameters.window()?;
-    for rows in service.collect(&parameters, query, window).await? {
+    for rows in service.collect(&parameters, query).await? {
         let times: Vec<String> = texts(&rows, fields::TIME).collect();
         let counts: Vec<String> = texts(&rows, HITS).collect();
-        let groups: Vec<Vec<String>> = names.iter().map(|name| texts(&rows, name).collect()).collect();
+        let groups: Vec<Vec<String>> =
+            names.iter().map(|name| texts(&rows, name).collect()).collect();
         for row in 0..rows.len {
             let key = groups.iter().map(|column| column[row].clone()).collect();
             let count = counts[row].parse().unwrap_or(0);
             *series.entry(key).or_default().entry(times[row].clone()).or_default() += count;
         }
     }
-    let mut series: Vec<_> = series.into_iter().map(|(key, points)| (points.values().sum::<u64>(), key, points)).collect();
+    let mut series: Vec<_> = series
+        .into_iter()
+        .map(|(key, points)| (points.values().sum::<u64>(), key, points))
+        .collect();
     series.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut rest: BTreeMap<String, u64> = BTreeMap::new();
     if let Some(limit) = limit {
-        for (_, _, points) in series.drain(usize::try_from(limit).unwrap_or(usize::MAX).min(series.len())..) {
+        for (_, _, points) in
+            series.drain(usize::try_from(limit).unwrap_or(usize::MAX).min(series.len())..)
+        {
             for (at, count) in points {
                 *rest.entry(at).or_default() += count;
             }
@@ -70,8 +81,11 @@ pub(super) async fn hits(State(service): State<Arc<Service>>, parameters: Parame
     let mut answer: Vec<Value> = series
         .into_iter()
         .map(|(total, key, points)| {
-            let fields: Map<String, Value> =
-                names.iter().map(|name| name.to_string()).zip(key.into_iter().map(Value::from)).collect();
+            let fields: Map<String, Value> = names
+                .iter()
+                .map(|name| name.to_string())
+                .zip(key.into_iter().map(Value::from))
+                .collect();
             one_series(&fields, total, &points)
         })
         .collect();
@@ -87,18 +101,21 @@ fn one_series(fields: &Map<String, Value>, total: u64, points: &BTreeMap<String,
 }
 
 /// The most frequent values of every field.
-pub(super) async fn facets(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
-    let mut query = parameters.query()?;
+pub(super) async fn facets(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
+    let mut query = parameters.filter_only()?;
     let mut facets = Facets::default();
-    let number = |name| parameters.number(name).map(|n| n.filter(|&n| n > 0));
-    facets.limit = number("limit")?.unwrap_or(facets.limit);
-    facets.max_values_per_field = number("max_values_per_field")?.unwrap_or(facets.max_values_per_field);
-    facets.max_value_len = number("max_value_len")?.unwrap_or(facets.max_value_len);
-    facets.keep_const_fields = matches!(parameters.get("keep_const_fields"), Some("1" | "true"));
+    facets.limit = parameters.limit("limit")?.unwrap_or(facets.limit);
+    facets.max_values_per_field =
+        parameters.limit("max_values_per_field")?.unwrap_or(facets.max_values_per_field);
+    facets.max_value_len = parameters.limit("max_value_len")?.unwrap_or(facets.max_value_len);
+    facets.keep_const_fields = parameters.flag("keep_const_fields");
     query.pipes.push(Pipe::Facets(facets));
 
     let mut answer: Vec<(String, Vec<Value>)> = Vec::new();
-    for rows in service.collect(&parameters, query, parameters.window()?).await? {
+    for rows in service.collect(&parameters, query).await? {
         let names = texts(&rows, "field_name");
         let values = texts(&rows, "field_value").zip(texts(&rows, HITS));
         for (name, (value, hits)) in names.zip(values) {
@@ -109,52 +126,78 @@ pub(super) async fn facets(State(service): State<Arc<Service>>, parameters: Para
             }
         }
     }
-    let answer: Vec<Value> =
-        answer.into_iter().map(|(name, values)| json!({ "field_name": name, "values": values })).collect();
+    let answer: Vec<Value> = answer
+        .into_iter()
+        .map(|(name, values)| json!({ "field_name": name, "values": values }))
+        .collect();
     Ok(Json(json!({ "facets": answer })).into_response())
 }
 
 /// The names of the fields that the records have.
-pub(super) async fn field_names(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
-    let mut query = parameters.query()?;
+pub(super) async fn field_names(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
+    let mut query = parameters.filter_only()?;
     query.pipes.push(Pipe::FieldNames);
     answer_values(&service, &parameters, query, "name").await
 }
 
 /// The values of one field.
-pub(super) async fn field_values(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
+pub(super) async fn field_values(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
     let field = parameters.field("field")?;
     values_of(&service, &parameters, &field).await
 }
 
 /// The tags of the streams.
-pub(super) async fn streams(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
+pub(super) async fn streams(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
     values_of(&service, &parameters, fields::STREAM).await
 }
 
 /// The ids of the streams.
-pub(super) async fn stream_ids(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
+pub(super) async fn stream_ids(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
     values_of(&service, &parameters, fields::STREAM_ID).await
 }
 
-async fn values_of(service: &Service, parameters: &Parameters, field: &str) -> Result<Response, Failure> {
-    let mut query = parameters.query()?;
-    let limit = parameters.number("limit")?.filter(|&limit| limit > 0);
+async fn values_of(
+    service: &Service,
+    parameters: &Parameters,
+    field: &str,
+) -> Result<Response, Failure> {
+    let mut query = parameters.filter_only()?;
+    let limit = parameters.limit("limit")?;
     query.pipes.push(Pipe::FieldValues { field: field.into(), limit });
     answer_values(service, parameters, query, field).await
 }
 
 /// The names of the tags of the streams.
-pub(super) async fn stream_field_names(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
+pub(super) async fn stream_field_names(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
     let counts = tags(&service, &parameters, |name, _| Some(name)).await?;
     Ok(print_values(counts))
 }
 
 /// The values of one tag of the streams.
-pub(super) async fn stream_field_values(State(service): State<Arc<Service>>, parameters: Parameters) -> Result<Response, Failure> {
+pub(super) async fn stream_field_values(
+    State(service): State<Arc<Service>>,
+    parameters: Parameters,
+) -> Result<Response, Failure> {
     let field = parameters.field("field")?;
-    let mut counts = tags(&service, &parameters, |name, value| (name == field.as_ref()).then_some(value)).await?;
-    if let Some(limit) = parameters.number("limit")?.filter(|&limit| limit > 0) {
+    let mut counts =
+        tags(&service, &parameters, |name, value| (name == field.as_ref()).then_some(value))
+            .await?;
+    if let Some(limit) = parameters.limit("limit")? {
         counts.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     Ok(print_values(counts))
@@ -166,10 +209,10 @@ async fn tags(
     parameters: &Parameters,
     pick: impl Fn(String, String) -> Option<String>,
 ) -> Result<Vec<(String, u64)>, Failure> {
-    let mut query = parameters.query()?;
+    let mut query = parameters.filter_only()?;
     query.pipes.push(count_by(vec![StatsKey { field: fields::STREAM.into(), bucket: None }]));
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for rows in service.collect(parameters, query, parameters.window()?).await? {
+    for rows in service.collect(parameters, query).await? {
         for (stream, hits) in texts(&rows, fields::STREAM).zip(texts(&rows, HITS)) {
             let hits: u64 = hits.parse().unwrap_or(0);
             for (name, value) in logs::parse_tags(&stream) {
@@ -189,7 +232,7 @@ async fn answer_values(
     column: &str,
 ) -> Result<Response, Failure> {
     let mut values = Vec::new();
-    for rows in service.collect(parameters, query, parameters.window()?).await? {
+    for rows in service.collect(parameters, query).await? {
         let hits = texts(&rows, HITS).map(|hits| hits.parse().unwrap_or(0));
         values.extend(texts(&rows, column).zip(hits));
     }

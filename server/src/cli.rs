@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Logs from rotating files to a search in the browser: nothing lost, nothing doubled.
+///
+/// Without a sub-command it runs `standalone`: it collects the logs of this machine and serves the page.
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) standalone: StandaloneArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Collect, store and search on this machine, in one process.
+    Standalone(StandaloneArgs),
+    /// Search the logs: coloured for people, JSON lines in a pipe.
+    Search(SearchArgs),
+    /// Follow the logs as they are written.
+    Tail(TailArgs),
+    /// Say what was read, stored, shed and lost, stream by stream. Exits with 1 when the sums do not balance.
+    Ledger(LedgerArgs),
+    /// Read a configuration file and say what is wrong with it.
+    CheckConfig(CheckConfigArgs),
+    /// Print the reference of all configuration keys, as Markdown.
+    ConfigReference,
+    /// Write a lively set of pods' logs into a new folder, and run on them.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct StandaloneArgs {
+    /// The configuration file (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The address of the page and of every API.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Files to tail, as a glob; may be given several times. In place of the configured ones.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) logs: Vec<String>,
+    /// The kubelet's folder of pod logs. In place of the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pod_logs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The address of a running Rookery.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8480")]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// What to look for, in LogsQL: error "connection refused" -path:/health
+    #[arg(default_value = "*")]
+    pub(crate) query: String,
+    /// From when: a duration ago (1h) or a time (2026-11-21T10:00:00Z).
+    #[arg(long, default_value = "1h", allow_hyphen_values = true)]
+    pub(crate) since: String,
+    /// Until when.
+    #[arg(long, default_value = "now", allow_hyphen_values = true)]
+    pub(crate) until: String,
+    /// The newest so many records; 0 for all.
+    #[arg(long, short = 'n', default_value_t = 1000)]
+    pub(crate) limit: usize,
+    /// JSON lines, also on a terminal.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// What to follow, in LogsQL.
+    #[arg(default_value = "*")]
+    pub(crate) query: String,
+    /// Start with what was written this long ago.
+    #[arg(long, default_value = "10s")]
+    pub(crate) since: String,
+    /// JSON lines, also on a terminal.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    /// The answer of the API as it is.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    /// The configuration file.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where logs and data are kept; a new temporary folder, removed at the end, when not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Lines a second.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) rate: u32,
+    /// The address of the page and of every API.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}

@@ -1,0 +1,201 @@
+//! The configuration: one YAML file, overridden by `ROOKERY_<PATH>` variables, overridden by flags.
+//!
+//! Each part owns its own section; this file only names the sections. An unknown key is an error that names the nearest
+//! right one and the place in the file.
+
+mod reference;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow};
+use rookery_core::units::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_yaml_ng::Value;
+
+use crate::cli::CheckConfigArgs;
+
+/// All that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where everything is kept: the store, checkpoints, the spool. Without it, `/var/lib/rookery` for root, else
+    /// `~/.local/share/rookery`.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The address of the page and of every API. Loopback by default: there is no authentication yet.
+    #[schemars(with = "String")]
+    pub(crate) listen: SocketAddr,
+    /// What the program says of itself: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
+    /// `info,rookery_collector=debug`.
+    pub(crate) log: String,
+    /// The most bytes between the collector and the store that are not stored yet.
+    pub(crate) queue_limit: Bytes,
+    /// What is collected, and how.
+    pub(crate) collector: rookery_collector::CollectorConfig,
+    /// How batches become blocks.
+    pub(crate) ingester: rookery_ingester::IngesterConfig,
+    /// The embedded store.
+    pub(crate) store: rookery_parquet::ParquetConfig,
+    /// Queries, and the limits on them.
+    pub(crate) query: rookery_query::config::QueryConfig,
+    /// What may be pushed.
+    pub(crate) insert: rookery_query::http::InsertConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            log: "info".into(),
+            queue_limit: Bytes::mib(32),
+            collector: Default::default(),
+            ingester: Default::default(),
+            store: Default::default(),
+            query: Default::default(),
+            insert: Default::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if there is one, and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the configuration {}", path.display()))?,
+        };
+        let name = file.map_or_else(|| "the defaults".into(), |path| path.display().to_string());
+        let environment = std::env::vars().filter(|(key, _)| key.starts_with(reference::PREFIX));
+        Self::parse(&name, &text, environment)
+    }
+
+    fn parse(
+        name: &str,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self> {
+        // First the text alone, because only then an error knows its line.
+        if !text.trim().is_empty() {
+            let deserializer = serde_yaml_ng::Deserializer::from_str(text);
+            serde_path_to_error::deserialize::<_, Self>(deserializer)
+                .map_err(|e| explain(name, &e))?;
+        }
+        let mut value: Value =
+            serde_yaml_ng::from_str(text).with_context(|| format!("{name} is not YAML"))?;
+        let keys = reference::keys();
+        for (variable, text) in environment {
+            let Some(path) = keys.iter().find(|key| reference::variable(key) == variable) else {
+                let names: Vec<String> = keys.iter().map(|key| reference::variable(key)).collect();
+                let near = nearest(&variable, names.iter().map(String::as_str));
+                let hint = near
+                    .map(|near| format!("; the nearest that is one is {near}"))
+                    .unwrap_or_default();
+                eprintln!(
+                    "rookery: the variable {variable} names no configuration key and is ignored{hint}"
+                );
+                continue;
+            };
+            let parsed = serde_yaml_ng::from_str(&text).unwrap_or(Value::String(text));
+            set(&mut value, path, parsed);
+        }
+        if value.is_null() {
+            return Ok(Self::default());
+        }
+        let name = format!("{name} with the environment");
+        serde_path_to_error::deserialize(value).map_err(|e| explain(&name, &e))
+    }
+}
+
+fn set(value: &mut Value, path: &str, leaf: Value) {
+    let mut at = value;
+    for key in path.split('.') {
+        if !at.is_mapping() {
+            *at = Value::Mapping(Default::default());
+        }
+        let Value::Mapping(mapping) = at else { return };
+        at = mapping.entry(Value::String(key.into())).or_insert(Value::Null);
+    }
+    *at = leaf;
+}
+
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The message of a failed reading: the file, the key's path, and for an unknown key the nearest right one.
+fn explain(name: &str, error: &serde_path_to_error::Error<serde_yaml_ng::Error>) -> anyhow::Error {
+    let message = error.inner().to_string();
+    let path = error.path().to_string();
+    let at = error
+        .inner()
+        .location()
+        .map(|l| format!(":{}:{}", l.line(), l.column()))
+        .unwrap_or_default();
+    let Some(rest) = message.split_once("unknown field `").map(|(_, rest)| rest) else {
+        return anyhow!("{name}{at}: {path}: {message}");
+    };
+    let key = rest.split('`').next().unwrap_or("");
+    let known: Vec<&str> = rest.split('`').skip(2).step_by(2).collect();
+    let hint = nearest(key, known.iter().copied())
+        .map(|n| format!(" did you mean `{n}`?"))
+        .unwrap_or_default();
+    anyhow!(
+        "{name}{at}: {path}: `{key}` is not a key;{hint} the keys here are: {}",
+        known.join(", ")
+    )
+}
+
+/// `rookery check-config FILE`
+pub(crate) fn check(args: &CheckConfigArgs) -> Result<ExitCode> {
+    Config::load(Some(&args.file))?;
+    println!("{} is right", args.file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `rookery config-reference`
+pub(crate) fn print_reference() -> Result<ExitCode> {
+    print!("{}", reference::markdown()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse("rookery.yaml", text, std::iter::empty())
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_place_and_the_nearest_right_one() {
+        let error = parse("tenant: a\ningester:\n  block_rowz: 5\n").unwrap_err().to_string();
+        assert!(error.contains("rookery.yaml:3"), "{error}");
+        assert!(error.contains("did you mean `block_rows`?"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = [("ROOKERY_INGESTER_BLOCK_ROWS".into(), "7".into())].into_iter();
+        let config = Config::parse("f", "ingester:\n  block_rows: 5\n", environment).unwrap();
+        assert_eq!(config.ingester.block_rows, 7);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(parse("# nothing\n").unwrap().queue_limit, Config::default().queue_limit);
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_key() {
+        let error = parse("queue_limit: much\n").unwrap_err().to_string();
+        assert!(error.contains("queue_limit") && error.contains("is not a size"), "{error}");
+    }
+}
