@@ -45,7 +45,7 @@ describe('the live tail', () => {
   });
 
   it('pauses without losing what comes, and resumes', async () => {
-    await user.page.getByRole('button', { name: 'Pause' }).click();
+    await user.page.keyboard.press('Space');
     await rookery.write('app.log', [line('INFO', 'while paused')]);
     const resume = user.page.getByRole('button', { name: 'Resume (1 new)' });
     await resume.waitFor();
@@ -61,5 +61,26 @@ describe('the live tail', () => {
     await rookery.write('app.log', [line('INFO', 'not this'), line('ERROR', 'but this')]);
     await user.rows.filter({ hasText: 'but this' }).waitFor();
     expect(await user.rows.filter({ hasText: 'not this' }).count()).toBe(0);
+  });
+
+  it('goes on after the server was killed and started again, each line once', async () => {
+    await user.go('#/search?live=1&q=survivor');
+    await user.page.getByTestId('tail-empty').getByText('End of logs').waitFor();
+    await rookery.write('app.log', [line('INFO', 'survivor 1')]);
+    await user.rows.filter({ hasText: 'survivor 1' }).waitFor();
+    await rookery.kill();
+    await user.page.getByTestId('tail-status').filter({ hasText: 'Connection lost' }).waitFor();
+    await rookery.write('app.log', [line('INFO', 'survivor 2')]);
+    await rookery.startAgain();
+    await user.rows.filter({ hasText: 'survivor 2' }).waitFor();
+    await rookery.write('app.log', [line('INFO', 'survivor 3')]);
+    await user.rows.filter({ hasText: 'survivor 3' }).waitFor();
+    await user.page.getByTestId('end-of-logs').waitFor();
+    const texts = await user.rows.allInnerTexts();
+    expect(texts.map((text) => /survivor \d/.exec(text)?.[0])).toEqual([
+      'survivor 1',
+      'survivor 2',
+      'survivor 3',
+    ]);
   });
 });

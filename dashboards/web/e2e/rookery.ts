@@ -41,42 +41,64 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Ours, without what is meant for the tests: the server takes ROOKERY_* for its own settings. */
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, ROOKERY_BIN: undefined };
+}
+
 export class Rookery {
   private output = '';
+  private child: ChildProcess;
 
   private constructor(
     readonly url: string,
     readonly folder: string,
-    private readonly child: ChildProcess,
   ) {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        this.output = (this.output + chunk.toString()).slice(-20_000);
-      });
-    }
+    this.child = this.spawn();
   }
 
   static async start(): Promise<Rookery> {
     const folder = await mkdtemp(join(tmpdir(), 'rookery-page-'));
-    const logs = join(folder, 'logs');
-    await mkdir(logs);
-    const port = await freePort();
+    await mkdir(join(folder, 'logs'));
+    const rookery = new Rookery(`http://127.0.0.1:${await freePort()}`, folder);
+    try {
+      await rookery.ready();
+    } catch (error) {
+      await rookery.kill();
+      throw new Error(rookery.output, { cause: error });
+    }
+    return rookery;
+  }
+
+  private spawn(): ChildProcess {
+    const data = join(this.folder, 'data');
+    const logs = join(this.folder, 'logs', '*.log');
+    const listen = new URL(this.url).host;
     const child = spawn(
       BINARY,
-      [
-        'standalone',
-        '--data-dir',
-        join(folder, 'data'),
-        '--listen',
-        `127.0.0.1:${port}`,
-        '--logs',
-        join(logs, '*.log'),
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      ['standalone', '--data-dir', data, '--listen', listen, '--logs', logs],
+      { stdio: ['ignore', 'pipe', 'pipe'], env: environment() },
     );
-    const rookery = new Rookery(`http://127.0.0.1:${port}`, folder, child);
-    await rookery.ready();
-    return rookery;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.output = (this.output + chunk.toString()).slice(-20_000);
+      });
+    }
+    return child;
+  }
+
+  /** Ends the process at once, as a crash does. */
+  async kill(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Starts again where `kill` left it: the same address, folder and files. */
+  async startAgain(): Promise<void> {
+    this.child = this.spawn();
+    await this.ready();
   }
 
   private async ready(): Promise<void> {
@@ -84,7 +106,7 @@ export class Rookery {
       `${BINARY} to be ready`,
       async () => {
         if (this.child.exitCode !== null)
-          throw new Error(`${BINARY} ended with ${this.child.exitCode}:\n${this.output}`);
+          throw new Error(`${BINARY} ended with ${this.child.exitCode}`);
         const response = await fetch(`${this.url}/readyz`).catch(() => undefined);
         return response?.ok ? true : undefined;
       },
@@ -92,13 +114,16 @@ export class Rookery {
     );
   }
 
+  /** Ends the process and removes its folder; fails when the server logged an error. */
   async stop(): Promise<void> {
-    if (this.child.exitCode === null) {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
       const ended = once(this.child, 'exit');
       this.child.kill('SIGTERM');
       await ended;
     }
     await rm(this.folder, { recursive: true, force: true });
+    const errors = this.output.split('\n').filter((line) => /\bERROR\b/.test(line));
+    if (errors.length > 0) throw new Error(`the server logged errors:\n${errors.join('\n')}`);
   }
 
   /** Appends lines to a log file that the collector watches. */
@@ -126,7 +151,7 @@ export class Rookery {
       last = await this.query(`${query} | stats count() n`);
       return (JSON.parse(last || '{}') as Json)['n'] === String(expected) ? true : undefined;
     }).catch((error: unknown) => {
-      throw new Error(`${String(error)}; the last answer was ${last}\n${this.output}`);
+      throw new Error(`the last answer was ${last}\n${this.output}`, { cause: error });
     });
   }
 

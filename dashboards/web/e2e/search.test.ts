@@ -189,6 +189,37 @@ describe('a search', () => {
     expect(await context.locator('[aria-current=true]').innerText()).toContain('charge 5');
   });
 
+  it('offers what was searched for before', async () => {
+    await user.search('');
+    await user.type('level:warn retrying');
+    await user.sees(/^10 records/);
+    await user.search('');
+    await user.sees(/records/);
+    await user.page.keyboard.press('/');
+    await user.page.keyboard.press('ArrowDown');
+    await user.page.locator('.cm-tooltip-autocomplete').getByText('level:warn retrying').waitFor();
+    await user.page.keyboard.press('Tab');
+    await user.page.keyboard.press('Enter');
+    await user.sees(/^10 records/);
+  });
+
+  it('searches for a piece of a message that was selected', async () => {
+    await user.search('pod:pay-1');
+    await user.sees(/^20 records/);
+    const message = user.rows
+      .filter({ hasText: 'refused by bank, charge 2' })
+      .locator('[data-message]');
+    await message.evaluate((element) => {
+      const text = element.firstChild;
+      if (!text) throw new Error('no text');
+      window.getSelection()?.setBaseAndExtent(text, 0, text, 'connection refused'.length);
+    });
+    await message.dispatchEvent('mouseup');
+    await user.page.getByRole('button', { name: 'Does not' }).click();
+    await user.addressed('q', 'pod:pay-1 -"connection refused"');
+    await user.sees(/^10 records/);
+  });
+
   it('shows statistics as a table that can be sorted', async () => {
     await user.search('pod:* | stats by (level) count() n | sort by (level)');
     const table = user.page.getByTestId('table');

@@ -89,7 +89,8 @@ async function postJson<T>(path: string, params: Params, signal?: AbortSignal): 
 
 /**
  * Reads a JSON lines answer; `onRecords` is called as bytes arrive, also when they complete no
- * record: the empty line of a live tail says that it has caught up. Resolves at the answer's end.
+ * record: the empty line of a live tail says that it has caught up. Resolves at the answer's end,
+ * to the number of lines that could not be read.
  */
 async function readLines(
   path: string,
@@ -97,16 +98,16 @@ async function readLines(
   onRecords: (records: LogRecord[]) => void,
   signal: AbortSignal,
   onOpen?: () => void,
-): Promise<void> {
+): Promise<number> {
   const response = await send(path, params, signal);
   onOpen?.();
-  if (!response.body) return;
+  if (!response.body) return 0;
   const parser = new JsonLinesParser();
   const reader = response.body.getReader();
   for (;;) {
     const { done, value } = await reader.read().catch(brokenOff);
     onRecords(done ? parser.end() : parser.push(value));
-    if (done) return;
+    if (done) return parser.malformed;
   }
 }
 
@@ -114,7 +115,7 @@ export function queryLogs(
   params: Params,
   onRecords: (records: LogRecord[]) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   return readLines('/select/logsql/query', params, onRecords, signal);
 }
 
@@ -123,7 +124,7 @@ export function tailLogs(
   onRecords: (records: LogRecord[]) => void,
   signal: AbortSignal,
   onOpen: () => void,
-): Promise<void> {
+): Promise<number> {
   return readLines('/select/logsql/tail', params, onRecords, signal, onOpen);
 }
 

@@ -6,6 +6,7 @@ const KEYS: readonly [string[], string][] = [
   [['/'], 'write a query'],
   [['Enter'], 'in the query: search; on a line: open it'],
   [['Shift', 'Enter'], 'in the query: a new line'],
+  [['↓'], 'in an empty query: what was searched for before'],
   [['j', 'k'], 'next and previous line'],
   [['o'], 'open the line'],
   [['c'], 'the lines around it'],

@@ -66,7 +66,7 @@ export function QueryBar(props: Props) {
               leftSection={<IconSearch size={15} />}
               onClick={props.onSubmit}
             >
-              Search
+              {search.live ? 'Apply' : 'Search'}
             </Button>
           </Tooltip>
         )}

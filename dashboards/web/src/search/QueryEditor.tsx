@@ -4,6 +4,7 @@ import {
   completionStatus,
   moveCompletionSelection,
   selectedCompletionIndex,
+  startCompletion,
 } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, insertNewline } from '@codemirror/commands';
 import { setDiagnostics } from '@codemirror/lint';
@@ -52,6 +53,8 @@ export function QueryEditor({ value, error, source, onChange, onSubmit }: Props)
           placeholder('Search: words, "a phrase", field:value, -not, | stats by (field) count()'),
           autocompletion({
             selectOnOpen: false,
+            // Nothing is chosen until a key chooses it, so no key needs to be held back.
+            interactionDelay: 0,
             icons: false,
             override: [(context) => completeFrom(calls.current.source)(context)],
           }),
@@ -108,6 +111,10 @@ function queryKeys(submit: () => void) {
       },
     },
     { key: 'Shift-Enter', run: insertNewline },
+    {
+      key: 'ArrowDown',
+      run: (view: EditorView) => view.state.doc.length === 0 && startCompletion(view),
+    },
     {
       key: 'Tab',
       run: (view: EditorView) => {

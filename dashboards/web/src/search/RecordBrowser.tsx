@@ -6,6 +6,7 @@ import type { LogRecord } from '../api/types';
 import { navigate, useLocation } from '../app/location';
 import { highlightPattern } from '../logsql/conditions';
 import { parseRecordKey, recordKey } from '../records/record';
+import { usePanelWidth } from './PanelResizer';
 import { RecordList, type RecordListProps } from './RecordList';
 import { RecordPanel } from './RecordPanel';
 import classes from './SearchPage.module.css';
@@ -21,6 +22,7 @@ export function RecordBrowser(props: ListProps & { settled: boolean }) {
   const { rows, settled, ...list } = props;
   const { search } = useLocation();
   const [cursor, setCursor] = useState(-1);
+  const [panelWidth, setPanelWidth] = usePanelWidth();
   const highlight = useMemo(() => highlightPattern(search.query), [search.query]);
   const openIndex = useMemo(() => indexOfKey(rows, search.open), [rows, search.open]);
   const elsewhere = useRecordByKey(settled && openIndex < 0 ? search.open : undefined);
@@ -53,8 +55,6 @@ export function RecordBrowser(props: ListProps & { settled: boolean }) {
   useHotkeys([
     ['j', () => step(1)],
     ['k', () => step(-1)],
-    ['ArrowDown', () => step(1)],
-    ['ArrowUp', () => step(-1)],
     ['o', () => toggle(selected)],
     ['c', context],
     ['Escape', close],
@@ -62,7 +62,11 @@ export function RecordBrowser(props: ListProps & { settled: boolean }) {
   useHotkeys([['Enter', () => toggle(selected)]], ['INPUT', 'TEXTAREA', 'SELECT', 'BUTTON', 'A']);
 
   return (
-    <div className={classes.browser} data-open={opened ? true : undefined}>
+    <div
+      className={classes.browser}
+      data-open={opened ? true : undefined}
+      style={{ '--panel-width': `${panelWidth}px` } as React.CSSProperties}
+    >
       <RecordList
         {...list}
         rows={rows}
@@ -72,9 +76,17 @@ export function RecordBrowser(props: ListProps & { settled: boolean }) {
         highlight={highlight}
         selected={selected}
         onOpen={toggle}
+        onStep={step}
       />
       {opened && (
-        <RecordPanel record={opened} highlight={highlight} onStep={step} onClose={close} />
+        <RecordPanel
+          record={opened}
+          highlight={highlight}
+          onStep={step}
+          onClose={close}
+          width={panelWidth}
+          onWidth={setPanelWidth}
+        />
       )}
       <SelectionActions />
     </div>

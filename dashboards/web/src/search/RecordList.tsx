@@ -24,6 +24,8 @@ export interface RecordListProps {
   highlight: RegExp | undefined;
   selected: number;
   onOpen: (index: number) => void;
+  /** The arrow keys, while the list has the focus. */
+  onStep: (by: -1 | 1) => void;
   /** Near the end of the rows: time to fetch more. */
   onEnd?: () => void;
   /** Keep the last row in view as rows arrive. */
@@ -78,6 +80,12 @@ export function RecordList(props: RecordListProps) {
       aria-label={props.label}
       aria-activedescendant={selected >= 0 ? `record-${selected}` : undefined}
       data-testid="records"
+      onKeyDown={(event) => {
+        const by = { ArrowDown: 1, ArrowUp: -1 }[event.key] as 1 | -1 | undefined;
+        if (by === undefined) return;
+        event.preventDefault();
+        props.onStep(by);
+      }}
       onScroll={(event) => {
         const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
         if (scrollHeight - scrollTop - clientHeight < ROW_PX) onFollowChange?.(true);

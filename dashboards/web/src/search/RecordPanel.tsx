@@ -6,6 +6,7 @@ import { levelOf, originOf, type Level } from '../records/record';
 import { formatInstant, timeOf, zoneLabel } from '../time/format';
 import { RECORD_TABS, type RecordTab } from '../url/state';
 import { CopyAction } from './CopyAction';
+import { PanelResizer } from './PanelResizer';
 import { RecordContext } from './RecordContext';
 import { LongText, RecordFields } from './RecordFields';
 import classes from './RecordPanel.module.css';
@@ -21,15 +22,18 @@ interface Props {
   highlight: RegExp | undefined;
   onStep: (by: -1 | 1) => void;
   onClose: () => void;
+  width: number;
+  onWidth: (width: number) => void;
 }
 
 /** One record in full, beside the list that it was opened from. */
-export function RecordPanel({ record, highlight, onStep, onClose }: Props) {
+export function RecordPanel({ record, highlight, onStep, onClose, width, onWidth }: Props) {
   const { search } = useLocation();
   const level = levelOf(record['level']);
   const at = timeOf(record['_time']);
   return (
     <section className={classes.panel} aria-label="Record" data-testid="record">
+      <PanelResizer width={width} onWidth={onWidth} />
       <header className={classes.head}>
         <span className={classes.badge} style={badgeColours(level)}>
           {record['level'] || 'no level'}

@@ -144,6 +144,8 @@ function Summary(props: { result: ResultSnapshot; filter: string; interval: Inte
       {result.elapsedMs !== undefined && ` · ${formatDuration(result.elapsedMs)}`}
       {result.status === 'cancelled' && ' · cancelled'}
       {result.status === 'failed' && ' · failed'}
+      {result.unreadable > 0 &&
+        ` · ${formatCount(result.unreadable)} lines of the answer could not be read`}
       {!plain && ' · the histogram counts the records before the pipes'}
     </>
   );

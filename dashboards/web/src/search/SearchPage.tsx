@@ -8,6 +8,7 @@ import { ConditionChips } from './ConditionChips';
 import { FieldList } from './FieldList';
 import { Histogram } from './Histogram';
 import { LiveTail } from './LiveTail';
+import { rememberQuery } from './queryHistory';
 import { QueryBar } from './QueryBar';
 import { Results } from './Results';
 import { results } from './resultStore';
@@ -39,6 +40,7 @@ export function SearchPage() {
   const actions = useActions(draft);
   const submit = () => {
     const query = draft.trim();
+    rememberQuery(query);
     if (query === search.query) searchAgain();
     else actions.setQuery(query);
   };

@@ -10,6 +10,7 @@ import { useRef, useState } from 'react';
 import { navigate, useLocation } from '../app/location';
 import { formatEnd, formatInstant, zoneLabel } from '../time/format';
 import {
+  absoluteRange,
   normaliseEnd,
   parseInstant,
   QUICK_RANGES,
@@ -163,6 +164,16 @@ function AbsoluteForm(props: { interval: Interval; onPick: (range: TimeRange) =>
           Apply
         </Button>
       </Group>
+      {search.range.from.startsWith('now') && (
+        <Button
+          size="compact-xs"
+          variant="subtle"
+          style={{ alignSelf: 'flex-start' }}
+          onClick={() => props.onPick(absoluteRange(props.interval))}
+        >
+          Keep to these times, for a link that does not move
+        </Button>
+      )}
       <div className={classes.hint}>
         2026-11-21 01:02:03.250, now-90m, 15m, Unix time. Without a zone:{' '}
         {zoneLabel(props.interval.to, search.utc)}.

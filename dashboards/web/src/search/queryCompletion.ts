@@ -15,6 +15,7 @@ import { quote, quoteField } from '../logsql/conditions';
 import { FILTER_FUNCTIONS, PIPES, STATS_FUNCTIONS } from '../logsql/tokens';
 import { formatShort } from '../time/format';
 import type { ValueHits } from '../api/types';
+import { earlierQueries } from './queryHistory';
 
 /** Where the names and values come from. */
 export interface CompletionSource {
@@ -91,6 +92,16 @@ async function optionsFor(wanted: Wanted, source: CompletionSource): Promise<Com
   }
 }
 
+/** In an empty editor: what was searched for before. */
+function earlier(): CompletionResult | null {
+  const options = earlierQueries().map((label, index) => ({
+    label,
+    detail: 'searched before',
+    boost: 99 - index,
+  }));
+  return options.length === 0 ? null : { from: 0, options, filter: false };
+}
+
 /** An empty place offers something only where there is little to choose from. */
 function isWorthAsking(place: CompletionPlace, explicit: boolean): boolean {
   if (explicit || place.typed !== '') return true;
@@ -99,6 +110,7 @@ function isWorthAsking(place: CompletionPlace, explicit: boolean): boolean {
 
 export function completeFrom(source: CompletionSource) {
   return async (context: CompletionContext): Promise<CompletionResult | null> => {
+    if (context.explicit && context.state.doc.length === 0) return earlier();
     const place = completionPlace(context.state.doc.toString(), context.pos);
     if (!isWorthAsking(place, context.explicit)) return null;
     const options = await optionsFor(place.wanted, source).catch(() => []);

@@ -32,6 +32,8 @@ export interface ResultSnapshot {
   /** How long the search took, once it ended. */
   elapsedMs: number | undefined;
   error: ApiError | undefined;
+  /** Lines of the answer that could not be read. */
+  unreadable: number;
   /** There are records beyond those held. */
   more: boolean;
 }
@@ -47,6 +49,7 @@ const EMPTY: ResultSnapshot = {
   startedAt: 0,
   elapsedMs: undefined,
   error: undefined,
+  unreadable: 0,
   more: false,
 };
 
@@ -76,6 +79,7 @@ class ResultStore {
       startedAt: Date.now(),
       elapsedMs: undefined,
       error: undefined,
+      unreadable: 0,
       more: false,
     });
     void this.fetchPage(spec);
@@ -126,13 +130,13 @@ class ResultStore {
       limit: limit + (page?.extra ?? 0),
     };
     try {
-      await queryLogs(
+      const unreadable = await queryLogs(
         params,
         (records) => this.take(page?.fresh(records) ?? records),
         controller.signal,
       );
       if (controller.signal.aborted) return;
-      this.finish(spec, offset, limit);
+      this.finish(spec, offset, limit, unreadable);
     } catch (error) {
       if (controller.signal.aborted || isAbort(error)) return;
       this.fail(error instanceof ApiError ? error : new ApiError(String(error), 0));
@@ -148,7 +152,7 @@ class ResultStore {
     }, NOTIFY_MS);
   }
 
-  private finish(spec: SearchSpec, offset: number, limit: number): void {
+  private finish(spec: SearchSpec, offset: number, limit: number, unreadable: number): void {
     clearTimeout(this.timer);
     this.timer = undefined;
     const page = this.rows.splice(offset);
@@ -158,6 +162,7 @@ class ResultStore {
       rows: [...this.rows],
       stale: false,
       status: 'done',
+      unreadable: this.snapshot.unreadable + unreadable,
       elapsedMs: Date.now() - this.snapshot.startedAt,
       more: spec.pageable && got >= limit && this.rows.length < ROW_LIMIT,
     });
