@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::kit::http::Client;
 use crate::kit::process::{Launch, Rookery};
 use crate::kit::random::Random;
-use crate::kit::wait;
 use compare::Outcome;
 use disk::SmallDisk;
 use stream::{Kind, Stream};
@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(4);
 
 /// How long the last lines may take to become searchable.
 const SETTLE_LIMIT: Duration = Duration::from_secs(90);
+
+/// Lines that come twice may make the count complete before the last ones are there; so nothing may have come for so long.
+const STILL_FOR: Duration = Duration::from_secs(2);
 
 /// The size of the small disk; the store's log and a few parts must fit into it.
 const DISK_BYTES: u64 = 256 << 20;
@@ -216,16 +219,27 @@ impl<'a> Run<'a> {
         let mut rookery = self.launch.start()?;
         let client = rookery.client()?;
         let expected: u64 = self.streams.iter().map(Stream::len).sum();
-        // What is missing at the limit is what the comparison reports; so the end of the wait is no error.
-        let _ = wait::until("the last lines", SETTLE_LIMIT, || {
-            Ok((compare::count(&client)? >= expected).then_some(()))
-        });
+        wait_until_still(&client, expected)?;
         compare::streams(&client, &self.streams, &mut self.outcome)?;
         compare::ledger(&client, &mut self.outcome)?;
         rookery.stop()?;
         self.outcome.journal = journal_complaints(&self.launch.journal, self.plan.fill_disk)?;
         Ok(self.outcome)
     }
+}
+
+/// Waits until everything is searchable and nothing more comes. What is missing at the limit is for the comparison to report.
+fn wait_until_still(client: &Client, expected: u64) -> Result<()> {
+    let (mut last, mut since) = (0, Instant::now());
+    let deadline = Instant::now() + SETTLE_LIMIT;
+    while Instant::now() < deadline && (last < expected || since.elapsed() < STILL_FOR) {
+        let count = compare::count(client)?;
+        if count != last {
+            (last, since) = (count, Instant::now());
+        }
+        thread::park_timeout(TICK);
+    }
+    Ok(())
 }
 
 /// Lines of the journal that should not be there: panics always, errors unless the disk was full.

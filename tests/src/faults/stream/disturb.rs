@@ -235,9 +235,9 @@ impl Stream {
         let beside = self.live_path.with_extension("new");
         let mut content = Vec::with_capacity(size);
         self.next_time();
-        // Whole lines, and a last one that is as long as what is left; short lines are about a hundred bytes.
-        while size - content.len() > 400 {
-            let line = self.line_of(20);
+        // Whole lines, and a last one that is as long as what is left; a bare line is about a hundred bytes.
+        while size - content.len() > 1_000 {
+            let line = self.line_of(600);
             content.extend_from_slice(&line);
         }
         let bare = self.line_of(0).len();
