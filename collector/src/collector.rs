@@ -106,6 +106,7 @@ impl Collector {
             counters: Arc::default(),
             again: again.clone(),
             config: config.clone(),
+            queue,
         };
         let mut collector = Self {
             inboxes: Inboxes::new(threads),
@@ -118,7 +119,7 @@ impl Collector {
             threads: Vec::new(),
             writer: None,
         };
-        collector.start_threads(&shared, rules, left.files, orphans, &runtime, &queue)?;
+        collector.start_threads(&shared, rules, left.files, orphans, &runtime)?;
         Ok(collector)
     }
 
@@ -129,19 +130,18 @@ impl Collector {
         spooled: HashMap<StreamId, Vec<crate::chain::Seen>>,
         orphans: Vec<Arc<Chain>>,
         runtime: &tokio::runtime::Handle,
-        queue: &Arc<dyn Queue>,
     ) -> Result<()> {
         for (index, inbox) in self.inboxes.0.clone().iter().enumerate() {
             let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
             let shipper = Shipper::new(
-                queue.clone(),
+                shared.queue.clone(),
                 inbox.clone(),
                 self.counters.clone(),
                 self.config.batch.in_flight.as_usize(),
             );
             runtime.spawn(shipper.run(receiver, self.cancel.clone()));
             let tailer = Tailer::new(index, shared.clone(), inbox.clone(), sender);
-            self.threads.push(spawn(format!("tail-{index}"), move || tailer.run())?);
+            self.threads.push(spawn(&format!("tail-{index}"), move || tailer.run())?);
         }
         let finder = Finder::new(
             rules,
@@ -151,11 +151,11 @@ impl Collector {
             self.config.scan_interval.0,
             spooled,
         );
-        self.threads.push(spawn("find".into(), move || finder.run(orphans))?);
+        self.threads.push(spawn("find", move || finder.run(orphans))?);
         let (board, counters) = (self.board.clone(), self.counters.clone());
         let (config, stop) = (self.config.clone(), self.writer_stop.clone());
         let write = move || write_checkpoints(&board, &counters, &config, &stop);
-        self.writer = Some(spawn("checkpoint".into(), write)?);
+        self.writer = Some(spawn("checkpoint", write)?);
         let (inboxes, again, cancel) =
             (self.inboxes.clone(), self.again.clone(), self.cancel.clone());
         runtime.spawn(async move {
@@ -245,9 +245,9 @@ impl CollectorView {
     }
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     thread::Builder::new()
-        .name(name.clone())
+        .name(name.into())
         .spawn(run)
         .map_err(|error| Error::io(format_args!("start the thread {name}"), error))
 }

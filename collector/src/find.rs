@@ -102,6 +102,40 @@ struct Sight {
     moments: u32,
 }
 
+/// Changes, as they are heard.
+struct News<'a> {
+    names: &'a HashMap<PathBuf, HashMap<Vec<u8>, StreamId>>,
+    leaves: &'a BTreeMap<PathBuf, Leaf>,
+    inboxes: &'a Inboxes,
+    /// Folders whose names changed.
+    changed: HashSet<PathBuf>,
+    /// Whether folders came or went.
+    folders: bool,
+}
+
+impl News<'_> {
+    fn hear(&mut self, folder: &Path, name: &[u8], change: Change) {
+        match change {
+            Change::Written => {
+                if let Some(stream) = self.names.get(folder).and_then(|names| names.get(name)) {
+                    self.inboxes.written(*stream);
+                }
+            }
+            // A folder that is not wanted, or is on the way to one that is, has no leaf.
+            Change::Names if self.leaves.contains_key(folder) => {
+                self.changed.insert(folder.into());
+            }
+            // A container's link leads here: its own folder is the one to list.
+            Change::Names => {
+                let streams = self.names.get(folder).into_iter().flat_map(HashMap::values);
+                self.inboxes.written_all(streams);
+                self.folders |= self.names.contains_key(folder);
+            }
+            Change::Folders => self.folders = true,
+        }
+    }
+}
+
 /// What two looks must agree on.
 fn names(files: &[Looked]) -> Vec<(&Path, FileKey)> {
     let mut names: Vec<_> = files.iter().map(|file| (&*file.path, file.key)).collect();
@@ -176,25 +210,19 @@ impl Finder {
                 (true, true) => WALK_PAUSE,
                 (true, false) => interval,
             };
-            let mut changed: HashSet<PathBuf> = self.unsteady.keys().cloned().collect();
-            let Self { watch, names, inboxes, leaves, .. } = &mut self;
-            let missed =
-                watch.wait(pause.saturating_sub(walked.elapsed()), |folder, name, change| {
-                    match change {
-                        Change::Written => {
-                            if let Some(stream) = names.get(folder).and_then(|n| n.get(name)) {
-                                inboxes.written(*stream);
-                            }
-                        }
-                        Change::Names => {
-                            // A container's folder that is not wanted, or a folder on the way to one, has no leaf.
-                            if leaves.contains_key(folder) || names.contains_key(folder) {
-                                changed.insert(folder.into());
-                            }
-                        }
-                        Change::Folders => walk_due = true,
-                    }
-                });
+            let mut news = News {
+                names: &self.names,
+                leaves: &self.leaves,
+                inboxes: &self.inboxes,
+                changed: self.unsteady.keys().cloned().collect(),
+                folders: false,
+            };
+            let wait = pause.saturating_sub(walked.elapsed());
+            let missed = self.watch.wait(wait, |folder, name, change| {
+                news.hear(folder, name, change);
+            });
+            walk_due |= news.folders;
+            let mut changed = news.changed;
             changed.extend(self.again.folders.lock().expect("no holder panics").drain());
             if missed {
                 self.counters.watch_overflows.add(1);
@@ -361,8 +389,7 @@ impl Finder {
         looked.retain(|f| opened.contains_key(&f.key) || self.owners.contains_key(&f.key));
         for file in passed.drain(..) {
             if opened.contains_key(&file.key) && !looked.iter().any(|f| f.key == file.key) {
-                // Older than what has its name now.
-                looked.push(Looked { hint: Hint { live: false, ..file.hint.clone() }, ..file });
+                looked.push(Looked { hint: file.hint.clone().left(), ..file });
             }
         }
         Some(sight)

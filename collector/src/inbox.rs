@@ -99,18 +99,26 @@ impl Inbox {
     }
 }
 
-/// A listing that was not looked at yet is replaced, but the files that it brought stay open.
+/// A listing that was not looked at yet is replaced, but the files that it brought stay open, in their order.
 fn keep_open_files(earlier: Listing, listing: &mut Listing) {
     listing.at_start |= earlier.at_start;
-    let mut vanished: Vec<Seen> = Vec::new();
-    for old in earlier.files.into_iter().filter(|old| old.file.is_some()) {
-        match listing.files.iter_mut().find(|new| new.key == old.key) {
-            Some(new) => new.file = new.file.take().or(old.file),
-            // Gone by now, but open: it was older than what is there.
-            None => vanished.push(Seen { live: false, ..old }),
+    let mut after = 0;
+    for old in earlier.files {
+        let place = listing.files.iter().position(|new| new.key == old.key);
+        match place {
+            Some(place) => {
+                let new = &mut listing.files[place];
+                new.file = new.file.take().or(old.file);
+                after = place + 1;
+            }
+            // Gone by now, but open.
+            None if old.file.is_some() => {
+                listing.files.insert(after, Seen { live: false, ..old });
+                after += 1;
+            }
+            None => {}
         }
     }
-    listing.files.splice(0..0, vanished);
 }
 
 /// The inboxes of all threads; a stream belongs to one of them for good.
@@ -140,8 +148,51 @@ impl Inboxes {
         }
     }
 
+    /// Bytes may have come to streams.
+    pub(crate) fn written_all<'a>(&self, streams: impl Iterator<Item = &'a StreamId>) {
+        streams.for_each(|stream| self.written(*stream));
+    }
+
     /// A chain's files changed.
     pub(crate) fn listed(&self, listing: Listing) {
         self.of(listing.chain.id).listed(listing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::chain::Rules;
+    use crate::config::CollectorConfig;
+    use crate::names::{Hint, PodPath};
+    use crate::source::FileKey;
+
+    fn listing(files: &[(u64, bool)]) -> Listing {
+        let rules = Rules::new(&CollectorConfig::default()).unwrap();
+        let pod = PodPath::new("n_p_u", "c").unwrap();
+        let chain = Arc::new(rules.pod_chain(Path::new("/pods/n_p_u/c"), &pod));
+        let seen = |(inode, fresh): &(u64, bool)| Seen {
+            path: Path::new("/x").into(),
+            hint: Hint::default(),
+            key: FileKey { inode: *inode, ..FileKey::default() },
+            size: 0,
+            file: fresh.then(|| tempfile::tempfile().unwrap()),
+            live: false,
+        };
+        let files = files.iter().map(seen).collect();
+        Listing { chain, files, sequence: 0, at_start: false }
+    }
+
+    #[test]
+    fn a_file_that_vanished_before_anybody_looked_keeps_its_place_and_stays_open() {
+        let inboxes = Inboxes::new(1);
+        inboxes.listed(listing(&[(1, false), (2, true), (3, true)]));
+        inboxes.listed(listing(&[(1, false), (3, false), (4, true)]));
+        let mail = inboxes.0[0].take(Duration::ZERO);
+        let listing = mail.listings.into_values().next().unwrap();
+        let seen: Vec<_> = listing.files.iter().map(|f| (f.key.inode, f.file.is_some())).collect();
+        assert_eq!(seen, [(1, false), (2, true), (3, true), (4, true)]);
     }
 }

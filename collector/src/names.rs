@@ -33,7 +33,18 @@ pub(crate) enum Spooled {
     No,
 }
 
+/// Greater than any digits.
+const AFTER_ALL_DATES: &str = "~";
+
 impl Hint {
+    /// The hint of a file that lost its name: if that was the one that is written to, it is the newest of the rotated ones.
+    pub(crate) fn left(self) -> Self {
+        match self.live {
+            true => Self { live: false, dated: AFTER_ALL_DATES.into(), ..self },
+            false => self,
+        }
+    }
+
     /// The hint of the name that is written to.
     pub(crate) fn live(restart: u64) -> Self {
         Self { restart, live: true, ..Self::default() }

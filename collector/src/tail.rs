@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rookery_core::batch::Batch;
 use rookery_core::logs::builder::LogBatchBuilder;
+use rookery_core::queue::Queue;
 use rookery_core::{Position, StreamId, Tenant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -41,6 +42,7 @@ pub type Marks = HashMap<StreamId, Position>;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<CollectorConfig>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) tenant: Tenant,
     pub(crate) collector: Arc<str>,
     pub(crate) marks: Option<Arc<Marks>>,

@@ -38,16 +38,17 @@ impl Walk {
     pub(crate) fn new(rules: &Rules, entered: &mut impl FnMut(&Path)) -> Self {
         let mut walk = Self::default();
         if let Some(pods) = &rules.pods {
-            for pod in walk.folders(&pods.directory, entered) {
-                for container in walk.folders(&pod, entered) {
-                    if pod_of(&container).is_some_and(|pod| pods.wants(&pod)) {
-                        walk.leaf(&container, entered).pod = true;
-                    }
+            let folders = walk.folders(&pods.directory, entered);
+            for container in
+                folders.iter().flat_map(|pod| walk.folders(pod, entered)).collect::<Vec<_>>()
+            {
+                if pod_of(&container).is_some_and(|pod| pods.wants(&pod)) {
+                    walk.leaf(&container, entered).pod = true;
                 }
             }
         }
         for rule in &rules.files {
-            for parts in rule.include.iter().flat_map(|glob| glob.alternatives()) {
+            for parts in rule.include.iter().flat_map(crate::glob::Glob::alternatives) {
                 walk.follow(Path::new("/"), parts, 0, entered);
             }
         }

@@ -175,7 +175,7 @@ impl Finder {
                 && known.chain.folder == folder
             {
                 file.chain = known.chain.clone();
-                file.hint = Hint { live: false, ..file.hint.clone() };
+                file.hint = file.hint.clone().left();
             }
         }
     }
@@ -195,9 +195,7 @@ impl Finder {
             let metadata = fs::metadata(path).ok()?;
             let key = FileKey::of(&metadata);
             let (_, chain) = missing.iter().find(|(missing, _)| *missing == key)?;
-            // The newest of the rotated ones.
-            let hint = Hint { dated: "~".into(), ..Hint::default() };
-            Looked::new(Arc::clone(chain), path, hint)
+            Looked::new(Arc::clone(chain), path, Hint::live(0).left())
         };
         rest.iter().filter_map(find).collect()
     }

@@ -15,6 +15,7 @@ use crate::names::Spooled;
 use crate::source::{FileKey, START_BYTES, Source};
 
 /// What a listed file is to the stream.
+#[derive(Debug)]
 enum Role {
     /// Being read, or waiting; the place in `files` is found by its key.
     Present,
@@ -38,6 +39,7 @@ impl Stream {
         self.find_rewritten(desk);
         for file in &mut self.files {
             file.gone = file.source.is_some();
+            file.live = false;
         }
         let mut sources: HashMap<FileKey, (Source, Option<First>)> = HashMap::new();
         let mut roles: Vec<Role> = Vec::with_capacity(listing.files.len());
@@ -46,6 +48,9 @@ impl Stream {
             roles.push(role);
         }
         let covered = self.last_covered(&listing.files, &roles);
+        for (seen, role) in listing.files.iter().zip(&roles) {
+            tracing::debug!(path = %seen.path.display(), key = ?seen.key.inode, live = seen.live, ?role, "listed");
+        }
         let mut after = 0;
         for (at, (seen, role)) in listing.files.iter().zip(roles).enumerate() {
             match role {
@@ -59,8 +64,8 @@ impl Stream {
                     after = self.insert(seen, source, first, after);
                 }
                 Role::CopyOf(key) => {
-                    // A waiting file's copy holds its place; that of the file that is written to is behind all.
-                    let place = self.files.iter().position(|file| file.key == key && !file.live);
+                    // A copy holds the place of its original.
+                    let place = self.files.iter().position(|file| file.key == key);
                     after = place.map_or(after, |place| place + 1);
                     if let Some((source, _)) = sources.remove(&seen.key) {
                         desk.counters.files_copied.add(1);

@@ -52,35 +52,34 @@ impl Stream {
             }
             let data = &desk.buffer[guard..count];
             let is_end = count < want;
-            front.size = front.size.max(front.offset + data.len() as u64);
-            let Some(last) = memrchr(b'\n', data) else {
-                if data.len() >= limit {
-                    let head = source.is_gzip().then(|| data[..limit].to_vec());
-                    let searched = front.offset + data.len() as u64;
-                    front.long = Some(LongLine { searched, head });
-                    desk.counters.long_lines.add(1);
-                    *left = left.saturating_sub(data.len());
-                    return Outcome::More;
-                }
-                if is_end {
-                    if !data.is_empty() && front.size > front.offset {
-                        source.keep(data);
-                    }
-                    return Outcome::End;
-                }
-                // One byte more than the limit says whether a line is over it.
-                source.keep(data);
-                want = (want * 2).min(limit + guard + 1).max(want + 1);
-                continue;
-            };
-            source.keep(&data[last + 1..]);
-            let lines = guard..guard + last + 1;
-            front.quiet_since = None;
-            *left = left.saturating_sub(lines.len());
-            let buffer = std::mem::take(desk.buffer);
-            self.push(desk, &buffer[lines]);
-            *desk.buffer = buffer;
-            return if is_end { Outcome::End } else { Outcome::More };
+            let size = front.offset + data.len() as u64;
+            if size > front.size {
+                front.size = size;
+                front.quiet_since = None;
+            }
+            let last = memrchr(b'\n', data);
+            source.keep(&data[last.map_or(0, |last| last + 1)..]);
+            if let Some(last) = last {
+                let lines = guard..guard + last + 1;
+                front.quiet_since = None;
+                *left = left.saturating_sub(lines.len());
+                let buffer = std::mem::take(desk.buffer);
+                self.push(desk, &buffer[lines]);
+                *desk.buffer = buffer;
+                return if is_end { Outcome::End } else { Outcome::More };
+            }
+            if data.len() >= limit {
+                let head = source.is_gzip().then(|| data[..limit].to_vec());
+                source.keep(&[]);
+                front.long = Some(LongLine { searched: size, head });
+                desk.counters.long_lines.add(1);
+                *left = left.saturating_sub(data.len());
+                return Outcome::More;
+            }
+            if is_end {
+                return Outcome::End;
+            }
+            want = (want * 2).min(limit + guard).max(want + 1);
         }
     }
 

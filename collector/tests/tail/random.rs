@@ -77,7 +77,7 @@ impl Life {
                 // A line in two writes.
                 let before = self.writer.lines.len();
                 self.note("write in pieces".into());
-                self.writer.write_in_pieces(|| std::thread::yield_now());
+                self.writer.write_in_pieces(std::thread::yield_now);
                 assert_eq!(self.writer.lines.len(), before + 1);
             }
             50..=64 => self.rotate(),
@@ -181,6 +181,7 @@ impl Life {
 /// Says what was done when a life ends badly.
 struct Story(u64, std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
+#[expect(clippy::print_stderr, reason = "the test's own output")]
 impl Drop for Story {
     fn drop(&mut self) {
         if std::thread::panicking() {
