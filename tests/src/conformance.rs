@@ -28,13 +28,15 @@
 
 mod format;
 mod load;
+mod random;
 mod reference;
 mod run;
 
 pub use format::{Answer, Case, File, Row, Section};
 pub use load::{blocks, tenant};
+pub use random::section as random_section;
 pub use reference::ReferenceStore;
-pub use run::{Failure, check, update};
+pub use run::{Failure, answer, check, difference, same, update};
 
 /// Fields of every record that say where it lies, not what it says. So does every name that starts with `labels.`.
 pub const HOUSEKEEPING: [&str; 7] =

@@ -14,8 +14,10 @@ use serde_json::{Map, Value};
 
 use super::Section;
 
-/// How many records a block has: few, so that a section makes several.
+/// The fewest records of a block, so that a small section makes several.
 const BLOCK_RECORDS: usize = 3;
+/// About the most blocks that a section makes.
+const BLOCKS: usize = 40;
 /// The time of a first record without one: 2026-11-21T10:00:00Z.
 const FIRST_TIME: i64 = 1_795_255_200 * SECOND;
 /// How many bytes a record is said to take in its stream.
@@ -32,7 +34,8 @@ pub fn tenant() -> Tenant {
 /// When a time is not one.
 pub fn blocks(section: &Section) -> Result<Vec<Block>> {
     let mut loader = Loader { section, offsets: BTreeMap::new(), time: FIRST_TIME - SECOND };
-    section.records.chunks(BLOCK_RECORDS).map(|records| loader.block(records)).collect()
+    let size = BLOCK_RECORDS.max(section.records.len().div_ceil(BLOCKS));
+    section.records.chunks(size).map(|records| loader.block(records)).collect()
 }
 
 struct Loader<'a> {

@@ -1,5 +1,6 @@
 //! Runs the queries of a section against a store, and compares.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -30,26 +31,27 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, line) = &self.place;
         writeln!(f, "{}:{line}: {}", path.display(), self.query)?;
-        let (want, got) = (self.want.to_string(), self.got.to_string());
-        for line in want.lines().filter(|line| !got.lines().any(|other| other == *line)) {
-            writeln!(f, "  - {line}")?;
-        }
-        for line in got.lines().filter(|line| !want.lines().any(|other| other == *line)) {
-            writeln!(f, "  + {line}")?;
-        }
-        Ok(())
+        f.write_str(&difference(&self.want, &self.got))
     }
+}
+
+/// The most lines of one answer that a difference shows.
+const SHOWN_LINES: usize = 12;
+
+/// The lines of the one answer that the other does not have, and the other way round.
+pub fn difference(want: &Answer, got: &Answer) -> String {
+    let (want, got) = (want.to_string(), got.to_string());
+    let only = |a: &str, b: &str, sign: char| {
+        let there: BTreeSet<&str> = b.lines().collect();
+        let missing = a.lines().filter(|line| !there.contains(line));
+        missing.take(SHOWN_LINES).map(|line| format!("  {sign} {line}\n")).collect::<String>()
+    };
+    only(&want, &got, '-') + &only(&got, &want, '+')
 }
 
 /// Runs one case; a failure when the answer differs.
 pub async fn check(file: &File, case: &Case, engine: &Engine) -> Option<Failure> {
-    let got = match logsql::parse(&case.query, case.now) {
-        Err(error) => Answer::Error { position: error.position, message: error.message },
-        Ok(query) => match answer(query, case.now, engine).await {
-            Ok(rows) => shaped(rows, &case.answer),
-            Err(error) => Answer::Error { position: 0, message: format!("the engine: {error}") },
-        },
-    };
+    let got = answer(case, engine).await;
     (!same(&case.answer, &got)).then(|| Failure {
         place: (file.path.clone(), case.line),
         query: case.query.clone(),
@@ -59,8 +61,19 @@ pub async fn check(file: &File, case: &Case, engine: &Engine) -> Option<Failure>
     })
 }
 
+/// What a query answers, in the form of the case's own answer.
+pub async fn answer(case: &Case, engine: &Engine) -> Answer {
+    match logsql::parse(&case.query, case.now) {
+        Err(error) => Answer::Error { position: error.position, message: error.message },
+        Ok(query) => match rows(query, case.now, engine).await {
+            Ok(rows) => shaped(rows, &case.answer),
+            Err(error) => Answer::Error { position: 0, message: format!("the engine: {error}") },
+        },
+    }
+}
+
 /// All rows of an answer, in the order in which they come.
-async fn answer(query: logsql::Query, now: i64, engine: &Engine) -> rookery_core::Result<Vec<Row>> {
+async fn rows(query: logsql::Query, now: i64, engine: &Engine) -> rookery_core::Result<Vec<Row>> {
     let mut request = Request::new(query, Scope::tenant(tenant()));
     request.now = now;
     let mut stream = engine.run(request).await?;
@@ -106,7 +119,8 @@ fn shaped(rows: Vec<Row>, like: &Answer) -> Answer {
     }
 }
 
-fn same(want: &Answer, got: &Answer) -> bool {
+/// Whether two answers are the same, in order where the first says so.
+pub fn same(want: &Answer, got: &Answer) -> bool {
     fn sorted<T: Ord + Clone>(items: &[T]) -> Vec<T> {
         let mut items = items.to_vec();
         items.sort();
