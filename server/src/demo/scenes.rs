@@ -160,7 +160,7 @@ impl Stage {
 
     /// A message so long that the container runtime splits it.
     fn dump(&mut self, pod: &Pod, time: i64) {
-        let entries: Vec<String> = (0..600)
+        let entries: Vec<String> = (0..900)
             .map(|i| format!(r#"{{"id":{i},"stock":{}}}"#, self.random.below(500)))
             .collect();
         let rest = format!(r#""entries":[{}]"#, entries.join(","));
@@ -337,7 +337,7 @@ impl Stage {
                     self.random.below(1_000)
                 );
                 let line = messages::postgres(&mut self.random, time, "LOG", text);
-                self.say(&cast::POSTGRES, time, Output::Error, line)
+                self.say(&cast::POSTGRES, time, Output::Error, line);
             }
             1 => {
                 let buffers = self.random.below(900);
@@ -346,14 +346,14 @@ impl Stage {
                     buffers as f64 / 163.84
                 );
                 let line = messages::postgres(&mut self.random, time, "LOG", text);
-                self.say(&cast::POSTGRES, time, Output::Error, line)
+                self.say(&cast::POSTGRES, time, Output::Error, line);
             }
             2 => {
                 let text = format!(
                     "{} changes in 60 seconds. Saving...",
                     1_000 + self.random.below(9_000)
                 );
-                self.say(&cast::REDIS, time, Output::Standard, messages::redis(time, '*', text))
+                self.say(&cast::REDIS, time, Output::Standard, messages::redis(time, '*', text));
             }
             _ => self.say(
                 &cast::REDIS,
@@ -368,11 +368,11 @@ impl Stage {
         match self.random.below(10) {
             0..4 => {
                 let line = messages::dns(&mut self.random);
-                self.say(&cast::DNS, time, Output::Standard, line)
+                self.say(&cast::DNS, time, Output::Standard, line);
             }
             4..6 => {
                 let line = messages::node(&mut self.random, time);
-                self.say(&cast::NODE, time, Output::Standard, line)
+                self.say(&cast::NODE, time, Output::Standard, line);
             }
             6..8 => {
                 let took = self.random.latency_ms(15);
@@ -386,7 +386,7 @@ impl Stage {
                     time,
                     Output::Error,
                     messages::klog(time, 'I', "httplog.go:134", text),
-                )
+                );
             }
             8 => {
                 let text = "\"Successfully bound pod to node\" pod=\"shop/recommendations\" node=\"node-1\" evaluatedNodes=3 feasibleNodes=2";
@@ -395,7 +395,7 @@ impl Stage {
                     time,
                     Output::Error,
                     messages::klog(time, 'I', "schedule_one.go:286", text),
-                )
+                );
             }
             _ => {
                 let (level, text) = if self.random.once_in(8) {
@@ -411,7 +411,7 @@ impl Stage {
                     time,
                     Output::Error,
                     messages::klog(time, level, "proxier.go:834", text),
-                )
+                );
             }
         }
     }
