@@ -38,11 +38,12 @@ use rookery_core::queue::Queue;
 use rookery_core::rows::Rows;
 use rookery_core::{Error, Result, TimeRange};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub use insert::InsertConfig;
 
-use crate::exec::{Engine, Request, RowStream};
 use crate::config::QueryConfig;
+use crate::exec::{Engine, Request, RowStream};
 use crate::logsql::Query;
 use parameters::Parameters;
 
@@ -57,16 +58,35 @@ struct Service {
     pushes: insert::Pushes,
     /// Live tails that may run at one time.
     tails: Arc<Semaphore>,
+    /// Cancelled when the server stops.
+    closing: CancellationToken,
 }
 
 /// The routes of log search and of pushed JSON lines.
-pub fn router(engine: Arc<Engine>, queue: Arc<dyn Queue>, config: QueryConfig, insert: InsertConfig) -> Router {
+pub fn router(
+    engine: Arc<Engine>,
+    queue: Arc<dyn Queue>,
+    config: QueryConfig,
+    insert: InsertConfig,
+) -> Router {
+    router_until(engine, queue, config, insert, CancellationToken::new())
+}
+
+/// As [`router`]; when `closing` is cancelled, live tails end and queries stop, so that a server can stop gracefully.
+pub fn router_until(
+    engine: Arc<Engine>,
+    queue: Arc<dyn Queue>,
+    config: QueryConfig,
+    insert: InsertConfig,
+    closing: CancellationToken,
+) -> Router {
     let service = Arc::new(Service {
         engine,
         tails: Arc::new(Semaphore::new(config.tail_sessions)),
         pushes: insert::Pushes::new(queue),
         config,
         insert,
+        closing,
     });
     Router::new()
         .route("/select/logsql/query", read(select::query))
@@ -96,7 +116,12 @@ where
 
 impl Service {
     /// Starts a query with the caller's scope and times; with `newest`, only the latest so many records.
-    async fn run(&self, parameters: &Parameters, query: Query, newest: Option<u64>) -> Result<RowStream> {
+    async fn run(
+        &self,
+        parameters: &Parameters,
+        query: Query,
+        newest: Option<u64>,
+    ) -> Result<RowStream> {
         self.run_in(parameters, query, newest, parameters.window()?).await
     }
 
@@ -112,6 +137,7 @@ impl Service {
             newest,
             timeout: parameters.timeout()?,
             now: parameters.now()?,
+            cancel: self.closing.child_token(),
             ..Request::new(query, parameters.scope())
         };
         self.engine.run(request).await

@@ -52,12 +52,15 @@ async fn vector(service: &Service, parameters: &Parameters) -> Result<Response, 
     Ok(answer("vector", &result))
 }
 
+/// Labels, and values by time.
+type Series = (Map<String, Value>, BTreeMap<i64, String>);
+
 async fn matrix(service: &Service, parameters: &Parameters) -> Result<Response, Failure> {
     let mut query = parameters.query()?;
     let names = value_names(&query)?;
     group_by_time(&mut query, parameters.step()?, parameters.duration("offset")?.unwrap_or(0))?;
 
-    let mut series: BTreeMap<String, (Map<String, Value>, BTreeMap<i64, String>)> = BTreeMap::new();
+    let mut series: BTreeMap<String, Series> = BTreeMap::new();
     let mut scratch = String::new();
     for rows in service.collect(parameters, query).await? {
         let Some(times) = rows.column(fields::TIME) else { continue };
@@ -127,7 +130,7 @@ fn value_names(query: &Query) -> Result<Vec<FieldName>> {
     for pipe in &query.pipes[last..] {
         match pipe {
             Pipe::Stats(stats) => {
-                names.extend(stats.functions.iter().map(|call| call.result.clone()))
+                names.extend(stats.functions.iter().map(|call| call.result.clone()));
             }
             Pipe::Math(entries) => names.extend(entries.iter().map(|entry| entry.result.clone())),
             _ => {}

@@ -77,11 +77,13 @@ pub(super) async fn tail(
     // The first look is awaited, so that what fails at once has a status.
     let first = tail.look().await?;
     let (sender, receiver) = mpsc::channel(PIECES_LIMIT);
+    let closing = tail.service.closing.clone();
     tokio::spawn(async move {
         let _permit = permit;
         // A client that goes away ends the look that is under way.
         tokio::select! {
             () = sender.closed() => {}
+            () = closing.cancelled() => {}
             () = tail.follow(first, interval, &sender) => {}
         }
     });

@@ -83,7 +83,7 @@ pub(super) async fn hits(
         .map(|(total, key, points)| {
             let fields: Map<String, Value> = names
                 .iter()
-                .map(|name| name.to_string())
+                .map(ToString::to_string)
                 .zip(key.into_iter().map(Value::from))
                 .collect();
             one_series(&fields, total, &points)
