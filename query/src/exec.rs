@@ -35,6 +35,8 @@ mod stages;
 mod stats;
 mod tally;
 
+pub(crate) use json::flatten as flatten_json;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
