@@ -31,14 +31,13 @@ fn decoder(config: &Arc<DecodeConfig>) -> StreamDecoder {
 
 /// Decodes a file whole, in two chunks, and by two processes of which the first died; all must give the same records,
 /// in the order of their starts, and every line must be answered for.
-pub fn check_stream(config: DecodeConfig, text: &[u8], cut: usize) {
-    let config = Arc::new(config);
+pub fn check_stream(config: &Arc<DecodeConfig>, text: &[u8], cut: usize) {
     let lines = text.split_inclusive(|&b| b == b'\n').count();
     let nth = if lines == 0 { 0 } else { cut % (lines + 1) };
     let cut: usize = text.split_inclusive(|&b| b == b'\n').take(nth).map(<[u8]>::len).sum();
 
     let (mut out, mut stats) = (LogBatchBuilder::default(), DecodeStats::default());
-    let mut whole = decoder(&config);
+    let mut whole = decoder(config);
     whole.push(7, 0, text, NOW, &mut out, &mut stats);
     whole.flush(NOW, &mut out, &mut stats, true);
     assert_eq!(whole.pending(), None);
@@ -53,7 +52,7 @@ pub fn check_stream(config: DecodeConfig, text: &[u8], cut: usize) {
     assert!(offsets.values().is_sorted_by(|a, b| a < b), "records are out of order");
 
     // In two chunks.
-    let mut first = decoder(&config);
+    let mut first = decoder(config);
     let mut joined = LogBatchBuilder::default();
     first.push(7, 0, &text[..cut], NOW, &mut joined, &mut stats);
     let sent = joined.len();
@@ -65,10 +64,10 @@ pub fn check_stream(config: DecodeConfig, text: &[u8], cut: usize) {
     assert_eq!(got, expected, "in two chunks");
 
     // By two processes.
-    let mut first = decoder(&config);
+    let mut first = decoder(config);
     first.push(7, 0, &text[..cut], NOW, &mut joined, &mut stats);
     assert_eq!(joined.len(), sent);
-    let mut second = decoder(&config);
+    let mut second = decoder(config);
     if let Some(time) = last_time {
         second.resume(time);
     }

@@ -2,14 +2,18 @@
 #![no_main]
 
 use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
+use rookery_collector::decode::DecodeConfig;
 use rookery_fuzz::{check_stream, config};
+
+static CONFIG: LazyLock<Arc<DecodeConfig>> = LazyLock::new(|| Arc::new(config("cri")));
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[mode, cut], rest)) = data.split_first_chunk::<2>() else { return };
     if mode & 1 == 0 {
-        return check_stream(config("cri"), rest, usize::from(cut));
+        return check_stream(&CONFIG, rest, usize::from(cut));
     }
     // The first byte of each line chooses the head, the others are the message.
     let mut text = Vec::new();
@@ -26,5 +30,5 @@ fuzz_target!(|data: &[u8]| {
         text.extend_from_slice(message);
         text.push(b'\n');
     }
-    check_stream(config("cri"), &text, usize::from(cut));
+    check_stream(&CONFIG, &text, usize::from(cut));
 });

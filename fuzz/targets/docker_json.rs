@@ -1,13 +1,18 @@
 //! Docker's logs: bytes as they are, and lines that are objects around any message.
 #![no_main]
 
+use std::sync::{Arc, LazyLock};
+
 use libfuzzer_sys::fuzz_target;
+use rookery_collector::decode::DecodeConfig;
 use rookery_fuzz::{check_stream, config};
+
+static CONFIG: LazyLock<Arc<DecodeConfig>> = LazyLock::new(|| Arc::new(config("docker")));
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[mode, cut], rest)) = data.split_first_chunk::<2>() else { return };
     if mode & 1 == 0 {
-        return check_stream(config("docker"), rest, usize::from(cut));
+        return check_stream(&CONFIG, rest, usize::from(cut));
     }
     let mut text = String::new();
     for (number, line) in rest.split(|&b| b == b'\n').enumerate() {
@@ -24,5 +29,5 @@ fuzz_target!(|data: &[u8]| {
         text += &object.to_string();
         text.push('\n');
     }
-    check_stream(config("docker"), text.as_bytes(), usize::from(cut));
+    check_stream(&CONFIG, text.as_bytes(), usize::from(cut));
 });

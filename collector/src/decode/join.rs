@@ -218,7 +218,11 @@ impl Joiner {
         self.bytes += text.len();
         let text = match &line.range {
             Some(range) => Text::Chunk(range.start..range.start + text.len()),
-            None => Text::Own(text.to_vec()),
+            None => {
+                let mut bytes = self.spare.pop().unwrap_or_default();
+                bytes.extend_from_slice(text);
+                Text::Own(bytes)
+            }
         };
         self.queue.push_back(Record {
             start: line.span.start(),

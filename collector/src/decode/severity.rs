@@ -68,7 +68,7 @@ pub(crate) fn of_text(line: &[u8]) -> u8 {
     let window = &line[..line.len().min(WINDOW)];
     let mut at = 0;
     for _ in 0..WORDS {
-        let Some(start) = letters_start(window, at) else { return 0 };
+        let Some(start) = letters_start(window, at) else { break };
         let length = window[start..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
         at = start + length;
         let severity = of_place(line, start, at);
@@ -78,7 +78,25 @@ pub(crate) fn of_text(line: &[u8]) -> u8 {
         // What follows belongs to the same word: `ERROR_CODE`, `info2`.
         at += window[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     }
-    0
+    if starts_crash(line) { ERROR } else { 0 }
+}
+
+const ERROR: u8 = 17;
+
+/// Whether a runtime reports the end of a program or of a thread, which has no level.
+fn starts_crash(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'T') => line.starts_with(b"Traceback (most recent call last)"),
+        Some(b'E') => line.starts_with(b"Exception in thread "),
+        Some(b'U') => line.starts_with(b"Unhandled exception") || line.starts_with(b"Uncaught "),
+        Some(b't') => {
+            line.starts_with(b"thread '") && memchr::memmem::find(line, b"' panicked at ").is_some()
+        }
+        Some(b'g') => {
+            line.starts_with(b"goroutine ") && memchr::memmem::find(line, b" [running]:").is_some()
+        }
+        _ => false,
+    }
 }
 
 /// The next run of letters that starts a word; the colours of a terminal are no letters.
@@ -185,6 +203,10 @@ mod tests {
             ("2026-11-21T01:02:03Z | ERROR | x", 17),
             ("2026-11-21T01:02:03.5Z info server started", 9),
             ("2026-11-21T01:02:03.5Z\tdebug\tserver", 5),
+            ("Traceback (most recent call last):\n  File", 17),
+            ("Exception in thread \"main\" java.lang.Error", 17),
+            ("thread 'main' panicked at src/main.rs:2:5:\nx", 17),
+            ("panic: runtime error: x", 21),
             // What is no level.
             ("2026-11-21T01:02:03.5Z the error", 0),
             ("Failed password for root from 183.62.140.253 port 50215 ssh2", 0),

@@ -99,8 +99,10 @@ fn message(
         (1, true) => return Some((Text::Line(value.start..value.end - 2), false)),
         _ => {}
     }
-    let lossy = String::from_utf8_lossy(raw);
-    unescape(&lossy, scratch)?;
+    match std::str::from_utf8(raw) {
+        Ok(text) => unescape(text, scratch)?,
+        Err(_) => unescape(&String::from_utf8_lossy(raw), scratch)?,
+    }
     let complete = scratch.ends_with('\n');
     if complete {
         scratch.pop();
