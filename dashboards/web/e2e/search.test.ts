@@ -102,7 +102,10 @@ describe('a search', () => {
     await user.sees(/records/);
     await user.page.keyboard.press('/');
     await user.page.keyboard.type('namesp');
-    await user.page.locator('.cm-tooltip-autocomplete').getByText('namespace').waitFor();
+    await user.page
+      .locator('.cm-tooltip-autocomplete')
+      .getByText('namespace', { exact: true })
+      .waitFor();
     await user.page.keyboard.press('Tab');
     await user.page.locator('.cm-tooltip-autocomplete').getByText('billing').waitFor();
     await user.page.keyboard.type('bil');

@@ -69,7 +69,7 @@ export function originOf(record: LogRecord): string {
   return record['host'] ?? record['node'] ?? '';
 }
 
-/** FNV-1a, 32 bits: tells two lines of one instant apart where the server gives no position. */
+/** FNV-1a, 32 bits: tells two lines of one instant apart. */
 function shortHash(text: string): string {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {
@@ -78,13 +78,13 @@ function shortHash(text: string): string {
   return (hash >>> 0).toString(36);
 }
 
-/** A record's identity, short enough for the address: stream, time, and position or text. */
+/**
+ * A record's identity, short enough for the address: stream, time, text. Not its position: a search
+ * leaves that out and a tail does not, and the two have to agree.
+ */
 export function recordKey(record: LogRecord): string {
-  const position =
-    record['_offset'] === undefined
-      ? shortHash(record['_msg'] ?? JSON.stringify(record))
-      : `${record['_generation'] ?? ''}.${record['_offset']}`;
-  return `${record['_stream_id'] ?? ''}@${record['_time'] ?? ''}@${position}`;
+  const text = record['_msg'] ?? JSON.stringify(record);
+  return `${record['_stream_id'] ?? ''}@${record['_time'] ?? ''}@${shortHash(text)}`;
 }
 
 /** The stream and the time out of a key, to find a record that is not among the results. */
@@ -137,8 +137,8 @@ function fraction(time: string | undefined): string {
 }
 
 /**
- * Newest first. A server may answer in either direction; lines of one instant stay in the order
- * in which they were written, which is the answer's order when it runs forwards.
+ * Newest first. An answer may run in either direction, and a limited one runs from the newest; lines
+ * of one instant keep their order along it, which is that of their writing or its reverse.
  */
 export function newestFirst(records: readonly LogRecord[]): LogRecord[] {
   return oldestFirst(records).reverse();
@@ -147,7 +147,7 @@ export function newestFirst(records: readonly LogRecord[]): LogRecord[] {
 /** Oldest first, for answers in either direction. */
 export function oldestFirst(records: readonly LogRecord[]): LogRecord[] {
   const [first, last] = [records[0], records.at(-1)];
-  const forwards = first !== undefined && last !== undefined && byTime(first, last) <= 0;
+  const forwards = first !== undefined && last !== undefined && byTime(first, last) < 0;
   return (forwards ? [...records] : records.toReversed()).sort(byTime);
 }
 
@@ -181,4 +181,13 @@ export function structuredMessage(text: string): { message: string; rest: string
       ([member, value]) => `${member}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
     );
   return { message: String(members[name]), rest: rest.join(' ') };
+}
+
+/** A time at the head of a line, as most programs print it, with the space after it. */
+const PRINTED_TIME =
+  /^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\s+/;
+
+/** How much of a line repeats its time, which the list shows in a column of its own. */
+export function printedTimeLength(text: string): number {
+  return PRINTED_TIME.exec(text)?.[0].length ?? 0;
 }

@@ -8,6 +8,7 @@ import {
   orderedFields,
   originOf,
   parseRecordKey,
+  printedTimeLength,
   recordKey,
   structuredMessage,
 } from './record';
@@ -48,7 +49,7 @@ describe('records', () => {
   it('tells lines of one stream and instant apart', () => {
     const record = { _stream_id: 's', _time: '2026-11-21T00:00:00Z', _msg: 'a' };
     expect(recordKey(record)).not.toBe(recordKey({ ...record, _msg: 'b' }));
-    expect(recordKey({ ...record, _offset: '1' })).not.toBe(recordKey({ ...record, _offset: '2' }));
+    expect(recordKey({ ...record, _offset: '1' })).toBe(recordKey(record));
     expect(parseRecordKey(recordKey(record))).toEqual({
       stream: 's',
       time: '2026-11-21T00:00:00Z',
@@ -70,6 +71,15 @@ describe('records', () => {
 
   it('shows the fields of a record that has no message', () => {
     expect(messageOf({ _time: 't', a: '1', b: '' })).toBe('a=1');
+  });
+
+  it('finds the time that a line begins with', () => {
+    const head = (text: string) => text.slice(0, printedTimeLength(text));
+    expect(head('2026-11-21T02:38:19.042Z INFO x')).toBe('2026-11-21T02:38:19.042Z ');
+    expect(head('2026-11-21 02:38:19,042 +0100 x')).toBe('2026-11-21 02:38:19,042 +0100 ');
+    expect(head('[2026/11/21 02:38:19] x')).toBe('[2026/11/21 02:38:19] ');
+    expect(head('Nov  1 02:38:19 host x')).toBe('Nov  1 02:38:19 ');
+    expect(head('at 2026-11-21 02:38:19 x')).toBe('');
   });
 
   it('reads a JSON line as its message and the rest', () => {
@@ -98,6 +108,8 @@ describe('records', () => {
     expect(texts(oldestFirst(written) as typeof written)).toBe('abcde');
     expect(texts(oldestFirst(written.toReversed()) as typeof written)).toBe('abcde');
     expect(texts(newestFirst(written) as typeof written)).toBe('edcba');
+    const instant = [at('1', 'z'), at('1', 'y')];
+    expect(texts(newestFirst(instant) as typeof instant)).toBe('zy');
     expect(oldestFirst([])).toEqual([]);
   });
 });

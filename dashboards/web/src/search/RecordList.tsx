@@ -2,7 +2,14 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { IconX } from '@tabler/icons-react';
 import { memo, useEffect, useRef } from 'react';
 import type { LogRecord } from '../api/types';
-import { levelOf, messageOf, originOf, structuredMessage, withoutAnsi } from '../records/record';
+import {
+  levelOf,
+  messageOf,
+  originOf,
+  printedTimeLength,
+  structuredMessage,
+  withoutAnsi,
+} from '../records/record';
 import { formatRowTime, timeOf, zoneLabel } from '../time/format';
 import { Highlighted } from './Highlighted';
 import classes from './RecordList.module.css';
@@ -204,13 +211,25 @@ const RowCells = memo(function RowCells(props: {
 /** A line that is a JSON object is read as its message, with the other members after it. */
 function MessageText({ text, pattern }: { text: string; pattern: RegExp | undefined }) {
   const structured = structuredMessage(text);
-  if (!structured) return <Highlighted text={text} pattern={pattern} />;
+  if (!structured) return <PlainText text={text} pattern={pattern} />;
   return (
     <>
       <Highlighted text={structured.message} pattern={pattern} />
       <span className={classes.members}>
         <Highlighted text={structured.rest} pattern={pattern} />
       </span>
+    </>
+  );
+}
+
+/** A line as it was printed; the time at its head is there, and does not ask to be read twice. */
+function PlainText({ text, pattern }: { text: string; pattern: RegExp | undefined }) {
+  const head = printedTimeLength(text);
+  if (head === 0) return <Highlighted text={text} pattern={pattern} />;
+  return (
+    <>
+      <span className={classes.printedTime}>{text.slice(0, head)}</span>
+      <Highlighted text={text.slice(head)} pattern={pattern} />
     </>
   );
 }
