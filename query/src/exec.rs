@@ -35,6 +35,11 @@ mod stages;
 mod stats;
 mod tally;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub(crate) use json::flatten as flatten_json;
 
 use std::pin::Pin;
