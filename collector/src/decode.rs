@@ -332,7 +332,8 @@ fn trim_end(text: &[u8], truncated: bool) -> &[u8] {
 }
 
 /// The time of the first record in the first bytes of a file: of the first line that says one. In nanoseconds since
-/// the epoch, and whether it has digits below a second.
+/// the epoch, and whether it has digits below a second. A last line without its end counts, unless it may be cut inside
+/// its time.
 ///
 /// Where the file's times name no year, it is inferred from the machine's clock; [`first_time_near`] is the better
 /// choice when the file's time of modification is known.
@@ -353,9 +354,10 @@ pub fn first_time_near(config: &DecodeConfig, head: &[u8], modified: i64) -> Opt
     let mut scratch = BodyScratch::default();
     let mut discarded = LogBatchBuilder::default();
     for line in head.split_inclusive(|&b| b == b'\n') {
-        // A line that is cut may end inside its time.
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (line, is_cut) = match line.strip_suffix(b"\n") {
+            Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), false),
+            None => (line, true),
+        };
         let frame = frame::unwrap(format, line, &mut unescaped);
         if let Some(time) = frame.time {
             return Some((time, time % SECOND != 0));
@@ -371,7 +373,9 @@ pub fn first_time_near(config: &DecodeConfig, head: &[u8], modified: i64) -> Opt
         if let Some(time) = facts.time {
             return Some((time, facts.subsecond));
         }
-        if let Some(found) = Finder::default().find(line, &config.time, &mut clock) {
+        let found = Finder::default().find(line, &config.time, &mut clock);
+        // A line that is cut may end inside its time.
+        if let Some(found) = found.filter(|found| !is_cut || found.end < line.len()) {
             return Some((found.time, found.subsecond));
         }
     }

@@ -342,7 +342,7 @@ fn the_source_of_the_time_can_be_chosen() {
 
 #[test]
 fn the_first_time_of_a_file_is_that_of_its_first_line_that_says_one() {
-    let cases: [(&str, Option<(&str, bool)>); 8] = [
+    let cases: [(&str, Option<(&str, bool)>); 10] = [
         ("banner\n2026-11-21 01:02:03 x\n", Some(("2026-11-21T01:02:03Z", false))),
         ("2026-11-21 01:02:03.5 x\ncut", Some(("2026-11-21T01:02:03.500Z", true))),
         (
@@ -356,6 +356,8 @@ fn the_first_time_of_a_file_is_that_of_its_first_line_that_says_one() {
         ("{\"msg\":\"x\"}\n{\"ts\":1795226524.5}\n", Some(("2026-11-21T02:02:04.500Z", true))),
         ("Dec 30 01:02:03 h a: x\n", Some(("2025-12-30T01:02:03Z", false))),
         ("2026-11-21 01:02:03", None),
+        ("2026-11-21 01:02:03 without its end", Some(("2026-11-21T01:02:03Z", false))),
+        ("{\"ts\":1795226524.5}", Some(("2026-11-21T02:02:04.500Z", true))),
         ("nothing\nhere\n", None),
     ];
     for (head, expected) in cases {
