@@ -265,8 +265,11 @@ impl Finish {
         let mut time = record.time;
         if wants_time {
             let Self { finder, config, clock, .. } = self;
-            let found = || finder.find(body.as_bytes(), &config.time, clock).map(|f| f.time);
-            time = facts.time.or_else(found).or(time);
+            time = facts.time.or(time);
+            if facts.time.is_none() && !facts.keyed {
+                let found = finder.find(body.as_bytes(), &config.time, clock);
+                time = found.map(|f| f.time).or(time);
+            }
         }
         let time = self.settle(time, record.observed, stats);
         stats.records += 1;
@@ -372,6 +375,9 @@ pub fn first_time_near(config: &DecodeConfig, head: &[u8], modified: i64) -> Opt
         discarded.cancel_record();
         if let Some(time) = facts.time {
             return Some((time, facts.subsecond));
+        }
+        if facts.keyed {
+            continue;
         }
         let found = Finder::default().find(line, &config.time, &mut clock);
         // A line that is cut may end inside its time.

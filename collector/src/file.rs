@@ -38,8 +38,27 @@ pub(crate) enum Identity {
 pub(crate) struct First {
     /// The time of the first record that says one, in nanoseconds since the epoch; else of the file's birth.
     pub(crate) time: u64,
+    /// Whether that time was printed in it, so that a copy has the same.
+    pub(crate) is_printed: bool,
     /// The hash of its first bytes.
     pub(crate) start: Start,
+}
+
+impl First {
+    /// Whether a file that starts with `head`, and is `other`, has the same content, as far as both are there.
+    pub(crate) fn is_same(&self, head: &[u8], other: &Self) -> bool {
+        let same_time = self.time == other.time;
+        match self.start.is_of(head) {
+            Some(same) => same && (same_time || (!self.is_printed && self.is_telling())),
+            // A copy of which only the first bytes are there yet.
+            None => same_time,
+        }
+    }
+
+    /// Whether the start alone tells it from others: two files may well begin with the same word.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.start.bytes >= 64
+    }
 }
 
 /// Reads what a file's first bytes say. `is_final`: nothing more will come, or it was waited for long enough.
@@ -71,7 +90,8 @@ pub(crate) fn identify(
         if let Some((time, _)) = first_time(decode, &head[..lines])
             && let Ok(time @ 1..) = u64::try_from(time)
         {
-            return Ok(Identity::Found(First { time, start: Start::of(&head) }));
+            let start = Start::of(&head);
+            return Ok(Identity::Found(First { time, is_printed: true, start }));
         }
         last_chance = whole || (limit == HEAD_BYTES && is_full);
         if !is_full && !last_chance {
@@ -85,7 +105,8 @@ pub(crate) fn identify(
     let born = FileKey::of(&metadata).born;
     let time = if born > 0 { born } else { modified(&metadata) };
     let start = Start::of(&source.head(START_BYTES)?);
-    Ok(Identity::Found(First { time: u64::try_from(time).unwrap_or(1).max(1), start }))
+    let time = u64::try_from(time).unwrap_or(1).max(1);
+    Ok(Identity::Found(First { time, is_printed: false, start }))
 }
 
 /// A line that is longer than the record limit, its end not found yet.
@@ -114,6 +135,8 @@ pub(crate) struct ChainFile {
     pub(crate) source: Option<Source>,
     /// What its start says, when that is known.
     pub(crate) first: Option<First>,
+    /// The number that it would have by its place among the files that were listed with it.
+    pub(crate) expected: Option<u64>,
     /// Its number in the chain, once its turn came.
     pub(crate) generation: Option<u64>,
     /// The next byte to read.
@@ -166,6 +189,7 @@ impl ChainFile {
             gone: false,
             source: None,
             first: None,
+            expected: None,
             generation: None,
             offset: 0,
             base: 0,
@@ -187,6 +211,21 @@ impl ChainFile {
         if !self.source.as_ref().is_some_and(Source::is_gzip) {
             self.size = self.size.max(seen.size.saturating_sub(self.base));
         }
+    }
+
+    /// Whether it no longer starts, or no longer goes on, as it did.
+    pub(crate) fn is_rewritten(&mut self) -> bool {
+        let (Some(first), Some(source @ Source::Plain(_))) = (self.first, self.source.as_mut())
+        else {
+            return false;
+        };
+        let mut bytes = [0; START_BYTES];
+        let start = &mut bytes[..(first.start.bytes as usize).min(START_BYTES)];
+        let is_changed = self.base == 0
+            && source.read(0, start).is_ok_and(|n| first.start.is_of(&start[..n]) != Some(true));
+        let guard = &mut bytes[..self.guard.len()];
+        let from = self.base + self.offset - guard.len() as u64;
+        is_changed || source.read(from, guard).is_ok_and(|n| !self.guard.holds(&guard[..n]))
     }
 
     /// Whether it is known to hold at least one line, so that its predecessor may end.

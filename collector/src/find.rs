@@ -35,6 +35,9 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest time between two walks over all folders, however many folders come and go.
 const WALK_PAUSE: Duration = Duration::from_millis(100);
 
+/// Walks for folders that come and go take at most this share of the time, as a divisor.
+const WALK_SHARE: u32 = 10;
+
 /// How often a folder is read again at once when names keep moving.
 const LOOKS_LIMIT: usize = 5;
 
@@ -200,6 +203,7 @@ impl Finder {
         self.at_start = false;
         let mut walked = Instant::now();
         let mut walk_due = false;
+        let mut walk_pause = WALK_PAUSE;
         while !self.again.stop.load(Ordering::SeqCst) {
             let interval = match self.watch.is_partial() {
                 true => self.scan_interval.min(UNWATCHED_INTERVAL),
@@ -207,7 +211,7 @@ impl Finder {
             };
             let pause = match (self.unsteady.is_empty(), walk_due) {
                 (false, _) => Duration::ZERO,
-                (true, true) => WALK_PAUSE,
+                (true, true) => walk_pause,
                 (true, false) => interval,
             };
             let mut news = News {
@@ -227,9 +231,11 @@ impl Finder {
             if missed {
                 self.counters.watch_overflows.add(1);
             }
-            let due = if walk_due { WALK_PAUSE } else { interval };
+            let due = if walk_due { walk_pause } else { interval };
             if missed || walked.elapsed() >= due {
+                let begun = Instant::now();
                 self.walk();
+                walk_pause = WALK_PAUSE.max(begun.elapsed() * WALK_SHARE);
                 walked = Instant::now();
                 walk_due = false;
             }

@@ -89,6 +89,8 @@ pub(crate) struct Gzip {
     at: u64,
     /// The last of them, when the reader gave them back.
     kept: Vec<u8>,
+    /// A read failed: the decoder does not go on from there, also when the file does.
+    is_broken: bool,
 }
 
 impl Source {
@@ -163,13 +165,14 @@ impl Source {
 impl Gzip {
     fn new(file: File) -> io::Result<Self> {
         let inflate = inflate(&file)?;
-        Ok(Self { file, inflate, at: 0, kept: Vec::new() })
+        Ok(Self { file, inflate, at: 0, kept: Vec::new(), is_broken: false })
     }
 
     fn restart(&mut self) -> io::Result<()> {
         self.inflate = inflate(&self.file)?;
         self.at = 0;
         self.kept.clear();
+        self.is_broken = false;
         Ok(())
     }
 
@@ -188,11 +191,16 @@ impl Gzip {
         Ok(count)
     }
 
+    /// Fills the buffer, or fails: a short count means that the file is whole, and ends there.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let kept_from = self.at - self.kept.len() as u64;
-        if offset < kept_from {
+        if offset < kept_from || self.is_broken {
             self.restart()?;
         }
+        self.fill(offset, buffer).inspect_err(|_| self.is_broken = true)
+    }
+
+    fn fill(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.skip_to(offset, buffer)?;
         let mut count = self.kept.len().min(buffer.len());
         buffer[..count].copy_from_slice(&self.kept[..count]);
@@ -314,10 +322,20 @@ mod tests {
     fn a_gzip_file_that_is_still_written_says_so() {
         let whole = gzip(&b"line\n".repeat(10_000));
         let size = whole.metadata().unwrap().len();
-        whole.set_len(size - 9).unwrap();
-        let mut source = Source::new(whole).unwrap();
+        let mut packed = vec![0; size as usize];
+        whole.read_exact_at(&mut packed, 0).unwrap();
+        let copy = tempfile::tempfile().unwrap();
         let mut buffer = vec![0; 1 << 20];
-        assert_eq!(source.read(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let mut source = None;
+        for cut in [size / 3, size - 9, size - 1] {
+            copy.write_all_at(&packed[..cut as usize], 0).unwrap();
+            let source =
+                source.get_or_insert_with(|| Source::new(copy.try_clone().unwrap()).unwrap());
+            let error = source.read(0, &mut buffer).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{cut}");
+        }
+        copy.write_all_at(&packed, 0).unwrap();
+        assert_eq!(source.unwrap().read(0, &mut buffer).unwrap(), 50_000);
     }
 
     #[test]

@@ -343,7 +343,7 @@ impl Stream {
         if front.base > 0 {
             return self.read.generation + 1;
         }
-        let key = front.key;
+        let (key, expected) = (front.key, front.expected);
         let (mut head, mut size) = (Vec::new(), u64::MAX);
         if let Some(source) = front.source.as_mut() {
             head = source.head(START_BYTES).unwrap_or_default();
@@ -358,14 +358,14 @@ impl Stream {
         if let Some(known) = self.known_as(&head, first, key).filter(fits) {
             return known;
         }
-        if !self.has_history || first.time > self.read.generation {
-            return first.time;
-        }
-        // A store told the position, and nothing is remembered: the number may have been moved by ranks among files of the same second.
-        const RANKS: u64 = 64;
+        let wanted = expected.unwrap_or(first.time).max(first.time);
         let read = self.read.generation;
+        if !self.has_history || wanted > read {
+            return wanted;
+        }
+        // A store told the position, and nothing is remembered: then its place among the others is what it was.
         let is_known = self.remembered.iter().any(|known| known.generation == read);
-        if !is_known && read - first.time < RANKS && fits(&read) {
+        if wanted == read && !is_known && fits(&read) {
             return read;
         }
         counters.generations_moved.add(1);
@@ -484,17 +484,11 @@ impl Stream {
 
     /// The generation of a file that starts with `head`, if it was seen before under any name.
     fn known_as(&self, head: &[u8], first: &First, key: FileKey) -> Option<u64> {
-        /// Below this a start is told from others by the inode or the time too: two files may begin with the same word.
-        const TELLING_BYTES: u32 = 64;
         let same = |known: &&Remembered| {
-            let is_sure = known.first.start.bytes >= TELLING_BYTES
-                || known.key == key
-                || known.first.time == first.time;
-            match known.first.start.is_of(head) {
-                Some(same) => same && is_sure,
-                // A copy of which only the first bytes are there yet.
-                None => known.first.time == first.time,
-            }
+            known.first.is_same(head, first)
+                // A birth may be lost by a copy to where births are not kept; the bytes are the same.
+                || known.first.start.is_of(head) == Some(true)
+                    && (known.first.is_telling() || known.key == key)
         };
         self.remembered.iter().rev().find(same).map(|known| known.generation)
     }

@@ -14,6 +14,9 @@ use crate::file::{ChainFile, First, Identity, identify};
 use crate::names::Spooled;
 use crate::source::{FileKey, START_BYTES, Source};
 
+/// Files that were opened to see what they are.
+type Sources = HashMap<FileKey, (Source, Option<First>)>;
+
 /// What a listed file is to the stream.
 #[derive(Debug)]
 enum Role {
@@ -41,12 +44,14 @@ impl Stream {
             file.gone = file.source.is_some();
             file.live = false;
         }
-        let mut sources: HashMap<FileKey, (Source, Option<First>)> = HashMap::new();
+        let mut sources = Sources::new();
         let mut roles: Vec<Role> = Vec::with_capacity(listing.files.len());
         for seen in &mut listing.files {
             let role = self.role_of(seen, &mut sources, desk);
             roles.push(role);
         }
+        self.order_by_time(&mut listing.files, &mut roles, &sources);
+        let expected = self.expected(&listing.files, &roles, &sources);
         let covered = self.last_covered(&listing.files, &roles);
         for (seen, role) in listing.files.iter().zip(&roles) {
             tracing::debug!(path = %seen.path.display(), key = ?seen.key.inode, live = seen.live, ?role, "listed");
@@ -57,11 +62,12 @@ impl Stream {
                 Role::Present => after = self.update(seen) + 1,
                 Role::New(generation) => {
                     let Some((source, first)) = sources.remove(&seen.key) else { continue };
-                    if self.is_older(seen, generation, first, at, covered) {
-                        desk.counters.files_older.add(1);
+                    if self.is_older(seen, generation, expected[at], at, covered) {
+                        self.pass_by(seen.key, first, desk);
                         continue;
                     }
                     after = self.insert(seen, source, first, after);
+                    self.files[after - 1].expected = expected[at];
                 }
                 Role::CopyOf(key) => {
                     // A copy holds the place of its original.
@@ -74,9 +80,6 @@ impl Stream {
                 }
                 Role::Covered | Role::Ignored => {}
             }
-        }
-        if !self.has_history {
-            self.order_by_time();
         }
         self.adopt_copies();
         for file in &mut self.files {
@@ -102,12 +105,7 @@ impl Stream {
         files.retain(|seen| seen.hint.unspooled == Spooled::No || !named.contains(&seen.key));
     }
 
-    fn role_of(
-        &mut self,
-        seen: &mut Seen,
-        sources: &mut HashMap<FileKey, (Source, Option<First>)>,
-        desk: &Desk<'_>,
-    ) -> Role {
+    fn role_of(&mut self, seen: &mut Seen, sources: &mut Sources, desk: &Desk<'_>) -> Role {
         if self.files.iter().any(|file| file.key == seen.key) {
             return Role::Present;
         }
@@ -146,12 +144,8 @@ impl Stream {
         let head = source.head(START_BYTES).unwrap_or_default();
         let Some(generation) = self.known_as(&head, &first, seen.key) else {
             // A file that waits has no generation to be known by.
-            let twin = self.files.iter_mut().find(|file| {
-                file.first.is_some_and(|known| {
-                    known.start.is_of(&head).unwrap_or(known.time == first.time)
-                        && known.time == first.time
-                })
-            });
+            let same = |file: &&ChainFile| file.first.is_some_and(|f| f.is_same(&head, &first));
+            let twin = self.files.iter().find(same);
             return twin.map_or(Role::New(None), |file| Role::CopyOf(file.key));
         };
         if let Some(file) = self.files.iter().find(|file| file.generation == Some(generation)) {
@@ -204,7 +198,7 @@ impl Stream {
         &self,
         seen: &Seen,
         generation: Option<u64>,
-        first: Option<First>,
+        expected: Option<u64>,
         at: usize,
         covered: Option<usize>,
     ) -> bool {
@@ -216,9 +210,15 @@ impl Stream {
         }
         match covered {
             Some(covered) => at < covered,
-            None => {
-                self.has_history && first.is_some_and(|first| first.time < self.read.generation)
-            }
+            None => self.has_history && expected.is_some_and(|e| e < self.read.generation),
+        }
+    }
+
+    /// Leaves an older file alone. One that has no line yet may be a copy under way, and is looked at again.
+    fn pass_by(&mut self, key: FileKey, first: Option<First>, desk: &Desk<'_>) {
+        desk.counters.files_older.add(1);
+        if first.is_some() {
+            self.ignored.insert(key);
         }
     }
 
@@ -247,16 +247,50 @@ impl Stream {
         place + 1
     }
 
+    /// What is known of a listed file's first record.
+    fn first_of(&self, seen: &Seen, sources: &Sources) -> Option<First> {
+        let waiting = || self.files.iter().find(|file| file.key == seen.key)?.first;
+        let known = || Some(self.remembered.iter().find(|known| known.key == seen.key)?.first);
+        sources.get(&seen.key).and_then(|(_, first)| *first).or_else(waiting).or_else(known)
+    }
+
     /// Some libraries give the newest file the highest number. Where the times say so, and all of them do, they are right.
-    fn order_by_time(&mut self) {
-        let rotated = self.files.iter().filter(|file| !file.live).count();
+    fn order_by_time(&self, files: &mut [Seen], roles: &mut [Role], sources: &Sources) {
+        let from = files.iter().take_while(|seen| seen.hint.unspooled != Spooled::No).count();
+        let to = files.iter().rposition(|seen| !seen.live).map_or(0, |last| last + 1);
+        let Some(rotated) = files.get(from..to) else { return };
         let times: Option<Vec<u64>> =
-            self.files.iter().take(rotated).map(|file| Some(file.first?.time)).collect();
+            rotated.iter().map(|seen| Some(self.first_of(seen, sources)?.time)).collect();
         let is_reversed = times
             .is_some_and(|times| times.len() > 1 && times.windows(2).all(|pair| pair[0] > pair[1]));
         if is_reversed {
-            self.files.make_contiguous()[..rotated].reverse();
+            files[from..to].reverse();
+            roles[from..to].reverse();
         }
+    }
+
+    /// The numbers that the listed files have or would get: each the time of its first record, but greater than the one before.
+    ///
+    /// It is the same for the same files, whoever lists them, so a lost state does not change it.
+    fn expected(&self, files: &[Seen], roles: &[Role], sources: &Sources) -> Vec<Option<u64>> {
+        let mut last = 0;
+        let number = |(seen, role): (&Seen, &Role)| {
+            let key = match role {
+                Role::CopyOf(key) => *key,
+                _ => seen.key,
+            };
+            let waiting = || self.files.iter().find(|file| file.key == key)?.generation;
+            let known = || Some(self.remembered.iter().find(|known| known.key == key)?.generation);
+            let given = match role {
+                Role::New(Some(generation)) => Some(*generation),
+                _ => waiting().or_else(known),
+            };
+            let first = self.first_of(seen, sources);
+            let number = given.or_else(|| Some(first?.time.max(last + 1)))?;
+            last = number;
+            Some(number)
+        };
+        files.iter().zip(roles).map(number).collect()
     }
 
     fn add_copy(&mut self, key: FileKey, seen: &Seen, source: Source) {

@@ -217,21 +217,24 @@ impl Stream {
             return AtEnd::Next;
         }
         let limit = self.chain.decode.record_limit.as_usize().max(1);
-        let mut tail = vec![0; limit];
+        let mut tail = std::mem::take(desk.buffer);
+        tail.resize(tail.len().max(limit), 0);
         let source = front.source.as_mut().expect("the file that was read");
-        let count = source.read(front.base + front.offset, &mut tail).unwrap_or(0);
-        tail.truncate(count);
-        if memchr(b'\n', &tail).is_some() {
+        let from = front.base + front.offset;
+        let count = source.read(from, &mut tail[..limit]).unwrap_or(0);
+        let is_whole = memchr(b'\n', &tail[..count]).is_none();
+        if !is_whole {
             // Bytes came in the last moment.
-            source.keep(&tail);
+            source.keep(&tail[..count]);
             front.quiet_since = None;
-            return AtEnd::Next;
-        }
-        if !tail.is_empty() {
+        } else if count > 0 {
             front.size = front.size.max(front.offset + count as u64);
-            self.push(desk, &tail);
+            self.push(desk, &tail[..count]);
         }
-        self.end_front();
+        *desk.buffer = tail;
+        if is_whole {
+            self.end_front();
+        }
         AtEnd::Next
     }
 
@@ -260,15 +263,12 @@ impl Stream {
         self.files.insert(place, successor);
     }
 
-    /// Finds files that were rewritten while they waited for their turn.
+    /// Finds files that were rewritten since they were looked at. Before a listing is taken in: one that shows the copies of
+    /// a truncated file must not meet the file as it was.
     pub(super) fn find_rewritten(&mut self, desk: &Desk<'_>) {
         // What is put at the end on the way has no first bytes yet, and is not looked at.
         for at in 0..self.files.len() {
-            let file = &mut self.files[at];
-            let (None, Some(first), 0) = (file.generation, file.first, file.base) else { continue };
-            let Some(source @ Source::Plain(_)) = file.source.as_mut() else { continue };
-            let Ok(head) = source.head(first.start.bytes as usize) else { continue };
-            if first.start.is_of(&head) != Some(true) {
+            if self.files[at].is_rewritten() {
                 self.rewritten(at, desk);
             }
         }
