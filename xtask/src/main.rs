@@ -22,7 +22,8 @@ mod install;
 mod test;
 mod web;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -76,14 +77,21 @@ enum Chore {
     Web,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let workspace = workspace::Workspace::find();
-    match Arguments::parse().chore {
+    let done = match Arguments::parse().chore {
         Chore::Test { only } => test::run(&workspace, only.as_deref()),
         Chore::Check { fix, only } => check::run(&workspace, fix, only.as_deref()),
         Chore::Faults { minutes, seed } => test::faults(&workspace, minutes, seed),
         Chore::Bench { arguments } => test::bench(&workspace, &arguments),
         Chore::Fuzz { minutes, targets } => fuzz::run(&workspace, minutes, &targets),
         Chore::Web => web::rebuild(&workspace),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -106,6 +106,12 @@ pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
+/// Why a chore failed, to the person at the terminal; without a backtrace, which would say nothing to them.
+#[expect(clippy::print_stderr, reason = "the one place that says why a chore failed")]
+pub(crate) fn complain(why: &str) {
+    eprintln!("error: {why}");
+}
+
 fn chain(error: &Error) -> String {
     format!("{error:#}")
 }

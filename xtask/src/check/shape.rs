@@ -34,12 +34,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 
 fn rust(file: &str, text: &str) -> Vec<String> {
     let mut wrong = name(file);
-    let is_test = file.ends_with("/tests.rs") || file.contains("/tests/");
+    let is_part_of_tests = file.ends_with("/tests.rs") || file.contains("/tests/");
+    let is_test = is_part_of_tests || file.starts_with("tests/tests/");
     if !is_test {
         wrong.extend(size(file, lines_without_tests(text)));
     }
     let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
-    if !file.ends_with("/tests.rs") && !first.is_some_and(|line| line.starts_with("//!")) {
+    if !is_part_of_tests && !first.is_some_and(|line| line.starts_with("//!")) {
         wrong.push(format!("{file} does not start with a `//!` doc that says what it is"));
     }
     if file.ends_with("/mod.rs") {
