@@ -229,6 +229,18 @@ fn plain_lines_have_the_time_that_they_say_or_that_of_the_line_before() {
 }
 
 #[test]
+fn a_time_under_another_name_is_not_the_time_of_the_record() {
+    let text = "{\"msg\":\"expired\",\"born\":\"2001-01-01T00:00:00Z\"}\nborn=2001-01-01T00:00:00Z msg=x\n";
+    let (records, stats) = decode(config(), text);
+    assert!(records.iter().all(|r| r.time == NOW));
+    assert_eq!(stats.time_fallback, 2);
+    assert_eq!(first_time(&config(), text.as_bytes()), None);
+    // A message of syslog has its time ahead of what it holds.
+    let (records, _) = decode(config(), "Nov 20 01:02:03 h app[1]: {\"a\":1}\n");
+    assert_eq!(rfc3339(records[0].time), "2026-11-20T01:02:03Z");
+}
+
+#[test]
 fn records_do_not_depend_on_where_chunks_are_cut() {
     let plain = "2026-11-21 01:02:03 ERROR a\njava.lang.Error: x\n\tat a.b(C.java:1)\n\nCaused by: y\n\n\nplain\n  indented\n{\"a\":1}\nend\n";
     let mut cri = String::new();

@@ -17,6 +17,8 @@ pub struct Facts {
     pub subsecond: bool,
     /// How many fields were left in the body only.
     pub dropped: u32,
+    /// Whether the body consists of names and values: a time that is not under a name for one is not the record's.
+    pub(crate) keyed: bool,
     /// Whether the severity would have been a field: a line without one is not searched for words.
     pub(super) structured: bool,
     trace_id: Option<[u8; 32]>,
@@ -98,6 +100,17 @@ impl<'a> Fields<'a> {
     /// Whether a severity is known.
     pub(super) fn has_severity(&self) -> bool {
         self.facts.severity != 0
+    }
+
+    /// Says that the text consists of names and values.
+    pub(super) fn keyed(&mut self) {
+        self.facts.structured = true;
+        self.facts.keyed = true;
+    }
+
+    /// Says that something with a time stands ahead of the names and values.
+    pub(super) fn headed(&mut self) {
+        self.facts.keyed = false;
     }
 
     /// Says that text of this form names its severity by a field, or has none.
@@ -197,7 +210,7 @@ enum Special {
 fn may_be_special(name: &[u8]) -> bool {
     const FIRST: [bool; 256] = {
         let mut table = [false; 256];
-        let bytes = b"lLsStT@dDePpOo_";
+        let bytes = b"lLsStT@dDeEPpOo_c";
         let mut index = 0;
         while index < bytes.len() {
             table[bytes[index] as usize] = true;

@@ -21,7 +21,7 @@ struct Quoted {
 pub(super) fn parse(text: &str, scratch: &mut BodyScratch, fields: &mut Fields<'_>) -> bool {
     let mut walk = Walk { text, at: 1, depth: 1, starts: [0; DEPTH_LIMIT] };
     scratch.path.clear();
-    fields.structured();
+    fields.keyed();
     walk.object(scratch, fields).is_some() && text.as_bytes()[walk.at..].trim_ascii().is_empty()
 }
 

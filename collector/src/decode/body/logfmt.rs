@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str, scratch: &mut BodyScratch, fields: &mut Fields<'
     if !starts_with_pair(text.as_bytes()) {
         return false;
     }
-    fields.structured();
+    fields.keyed();
     let (pairs, words) = pairs(text, scratch, fields);
     pairs >= 2 && pairs > words || pairs == 1 && words == 0
 }

@@ -157,7 +157,10 @@ fn message(
     let text = text.strip_prefix("@cee:").unwrap_or(text).trim_ascii_start();
     fields.structured();
     if parse.json && text.starts_with('{') && text.ends_with('}') {
-        return json::parse(text, scratch, fields);
+        let fits = json::parse(text, scratch, fields);
+        // The time is in the head.
+        fields.headed();
+        return fits;
     }
     let pairs = parse.logfmt && logfmt::parse_any(text, scratch, fields);
     if !pairs && !fields.has_severity() {
