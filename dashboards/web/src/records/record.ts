@@ -57,11 +57,14 @@ export const HOUSEKEEPING: ReadonlySet<string> = new Set([
   '_observed',
 ]);
 
-/** Where the line comes from, in few characters: pod/container, unit, or the end of its path. */
+/**
+ * Where the line comes from, in few characters: pod and container (left out where the pod is named
+ * after it), unit, or the end of its path.
+ */
 export function originOf(record: LogRecord): string {
   const pod = record['pod'];
   const container = record['container'];
-  if (pod) return container && container !== pod ? `${pod}/${container}` : pod;
+  if (pod) return container && !pod.startsWith(container) ? `${pod}/${container}` : pod;
   const named = container ?? record['service'] ?? record['app'] ?? record['unit'];
   if (named) return named;
   const path = record['path'];
@@ -164,28 +167,49 @@ const SHOWN_ELSEWHERE = new Set([
   '@timestamp',
 ]);
 
-/** A line that is a JSON object, as its message and the rest of it; undefined for other lines. */
+/** A line of JSON or logfmt, as its message and the rest of it; undefined for other lines. */
 export function structuredMessage(text: string): { message: string; rest: string } | undefined {
+  const members = jsonMembers(text) ?? logfmtMembers(text);
+  const name = MESSAGE_MEMBERS.find((one) => members?.has(one));
+  if (!members || name === undefined) return undefined;
+  const rest = [...members]
+    .filter(([member]) => member !== name && !SHOWN_ELSEWHERE.has(member))
+    .map(([member, value]) => `${member}=${value}`);
+  return { message: members.get(name) ?? '', rest: rest.join(' ') };
+}
+
+function jsonMembers(text: string): Map<string, string> | undefined {
   if (!text.startsWith('{') || !text.endsWith('}')) return undefined;
-  let members: Record<string, unknown>;
   try {
-    members = JSON.parse(text) as Record<string, unknown>;
+    const members = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    return new Map(
+      members.map(([name, value]) => [
+        name,
+        typeof value === 'string' ? value : JSON.stringify(value),
+      ]),
+    );
   } catch {
     return undefined;
   }
-  const name = MESSAGE_MEMBERS.find((one) => typeof members[one] === 'string');
-  if (name === undefined) return undefined;
-  const rest = Object.entries(members)
-    .filter(([member]) => member !== name && !SHOWN_ELSEWHERE.has(member))
-    .map(
-      ([member, value]) => `${member}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-    );
-  return { message: String(members[name]), rest: rest.join(' ') };
+}
+
+/** The whole line has to be pairs: prose that has an `=` in it stays prose. */
+function logfmtMembers(text: string): Map<string, string> | undefined {
+  if (!/^[\w.@/-]+=/.test(text)) return undefined;
+  const members = new Map<string, string>();
+  const pair = /([\w.@/-]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)/y;
+  while (pair.lastIndex < text.length) {
+    const match = pair.exec(text);
+    if (!match) return undefined;
+    const [, name = '', value = ''] = match;
+    members.set(name, value.startsWith('"') ? value.slice(1, -1).replaceAll('\\"', '"') : value);
+  }
+  return members;
 }
 
 /** A time at the head of a line, as most programs print it, with the space after it. */
 const PRINTED_TIME =
-  /^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\s+/;
+  /^(?:[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+|\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\s+/;
 
 /** How much of a line repeats its time, which the list shows in a column of its own. */
 export function printedTimeLength(text: string): number {

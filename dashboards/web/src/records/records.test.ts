@@ -42,6 +42,7 @@ describe('records', () => {
 
   it('names the origin of a line', () => {
     expect(originOf({ pod: 'web-1', container: 'app' })).toBe('web-1/app');
+    expect(originOf({ pod: 'web-1', container: 'web' })).toBe('web-1');
     expect(originOf({ path: '/var/log/syslog' })).toBe('syslog');
     expect(originOf({})).toBe('');
   });
@@ -78,15 +79,21 @@ describe('records', () => {
     expect(head('2026-11-21T02:38:19.042Z INFO x')).toBe('2026-11-21T02:38:19.042Z ');
     expect(head('2026-11-21 02:38:19,042 +0100 x')).toBe('2026-11-21 02:38:19,042 +0100 ');
     expect(head('[2026/11/21 02:38:19] x')).toBe('[2026/11/21 02:38:19] ');
+    expect(head('W1121 02:44:43.282995       1 x')).toBe('W1121 02:44:43.282995       ');
     expect(head('Nov  1 02:38:19 host x')).toBe('Nov  1 02:38:19 ');
     expect(head('at 2026-11-21 02:38:19 x')).toBe('');
   });
 
-  it('reads a JSON line as its message and the rest', () => {
+  it('reads a line of JSON or logfmt as its message and the rest', () => {
     expect(structuredMessage('{"level":"info","msg":"done","ms":5,"u":"a b"}')).toEqual({
       message: 'done',
       rest: 'ms=5 u=a b',
     });
+    expect(structuredMessage('ts=1 level=warn msg="wrong \\"x\\"" user=ada')).toEqual({
+      message: 'wrong "x"',
+      rest: 'user=ada',
+    });
+    expect(structuredMessage('a=b and then msg=c')).toBeUndefined();
     expect(structuredMessage('{"a":1}')).toBeUndefined();
     expect(structuredMessage('{not json}')).toBeUndefined();
     expect(structuredMessage('plain')).toBeUndefined();

@@ -17,7 +17,7 @@ import classes from './FieldList.module.css';
 import { FieldValues } from './FieldValues';
 import { useSearchActions } from './useSearchActions';
 
-/** Where a record is from comes first, in the order from wide to narrow; then its own fields. */
+/** Where a record is from comes first, from wide to narrow; then its own fields, most frequent first. */
 const KNOWN_FIRST = [
   'level',
   'cluster',
@@ -34,11 +34,14 @@ const HIDDEN = new Set(['_msg', '_time', ...HOUSEKEEPING]);
 function ordered(fields: readonly ValueHits[]): ValueHits[] {
   const rank = (name: string) => {
     const index = KNOWN_FIRST.indexOf(name);
-    return index < 0 ? KNOWN_FIRST.length : index;
+    if (index >= 0) return index;
+    return KNOWN_FIRST.length + (name.startsWith('labels.') ? 1 : 0);
   };
   return fields
     .filter(({ value }) => !HIDDEN.has(value))
-    .sort((a, b) => rank(a.value) - rank(b.value) || a.value.localeCompare(b.value));
+    .sort(
+      (a, b) => rank(a.value) - rank(b.value) || b.hits - a.hits || a.value.localeCompare(b.value),
+    );
 }
 
 /** The fields of what was found, each with its most frequent values on demand. */

@@ -160,7 +160,7 @@ function chartOptions(
   return {
     width,
     height: HEIGHT_PX,
-    padding: [4, 0, 0, 0],
+    padding: [4, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: false } },
     scales: {
