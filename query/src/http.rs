@@ -40,7 +40,7 @@ use rookery_core::{Error, Result, TimeRange};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use insert::InsertConfig;
+pub use insert::{InsertConfig, read_jsonline};
 
 use crate::config::QueryConfig;
 use crate::exec::{Engine, Request, RowStream};

@@ -144,6 +144,23 @@ pub(super) async fn jsonline(
     store(&service, &tenant, drafts).await
 }
 
+/// What `/insert/jsonline` makes of a body: how many records, and how many lines that cannot be stored. Nothing is stored.
+///
+/// # Errors
+/// When the parameters cannot be read.
+pub fn read_jsonline(parameters: &str, body: &[u8]) -> Result<(u64, u64)> {
+    let tenant = Tenant::default();
+    let parameters = Parameters::of_query(parameters, tenant.clone())?;
+    let shape = Shape::read(&parameters, &HeaderMap::new());
+    let drafts = draft::drafts(body, &shape, &tenant, 0, InsertConfig::default().line_limit)?;
+    let mut records = 0;
+    for draft in &drafts.drafts {
+        let placed = draft.placed(&vec![0; draft.streams.len()])?;
+        records += placed.num_rows() as u64;
+    }
+    Ok((records, drafts.wrong))
+}
+
 async fn store(service: &Service, tenant: &Tenant, drafts: Drafts) -> Result<Response, Failure> {
     let Drafts { drafts, wrong, wrong_lines, first_wrong } = drafts;
     let mut stored = 0;

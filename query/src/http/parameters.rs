@@ -105,8 +105,13 @@ pub(super) fn tenant(headers: &HeaderMap) -> Result<Tenant> {
 impl Parameters {
     /// Those of an address alone, for a request whose body is something else.
     pub(super) fn of_address(uri: &Uri, tenant: Tenant) -> Result<Self> {
+        Self::of_query(uri.query().unwrap_or(""), tenant)
+    }
+
+    /// Those of `name=value&name=value`.
+    pub(super) fn of_query(text: &str, tenant: Tenant) -> Result<Self> {
         let mut pairs = Vec::new();
-        decode_form(uri.query().unwrap_or("").as_bytes(), &mut pairs)?;
+        decode_form(text.as_bytes(), &mut pairs)?;
         Ok(Self { pairs, tenant, received: time::now() })
     }
 

@@ -220,7 +220,7 @@ pub struct SortKey {
 /// Distinct sets of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Uniq {
-    /// Of which fields; empty for all. A set all of whose values are empty does not count.
+    /// Of which fields; at least one. A set all of whose values are empty counts too.
     pub by: Vec<FieldName>,
     /// Write how often each was seen to this field.
     pub hits: Option<FieldName>,
@@ -233,7 +233,7 @@ pub struct Uniq {
 pub struct Top {
     /// How many; ties go to the smaller texts.
     pub limit: u64,
-    /// Of which fields; empty for all.
+    /// Of which fields; at least one.
     pub by: Vec<FieldName>,
     /// Where the count is written.
     pub hits: FieldName,

@@ -9,10 +9,12 @@ use super::scan::{Class, Parsed, Parser};
 use super::{ParseError, numbers};
 
 /// The functions of a filter.
-pub(super) const FILTER_FUNCTIONS: [&str; 16] = [
+pub(super) const FILTER_FUNCTIONS: [&str; 18] = [
     "contains_all",
     "contains_any",
+    "contains_common_case",
     "eq_field",
+    "equals_common_case",
     "exact",
     "i",
     "in",
@@ -362,6 +364,14 @@ impl Parser<'_> {
         let wrong = |what: &str| Err(self.wrong(start, what));
         match (function, arguments) {
             ("re", [text]) => self.pattern(start, text).map(Test::Regexp),
+            ("contains_common_case", phrases) => match common_cases(phrases) {
+                Some(cases) => Ok(Test::ContainsAny(Values::list(cases))),
+                None => wrong(CASES_EXPECTED),
+            },
+            ("equals_common_case", phrases) => match common_cases(phrases) {
+                Some(cases) => Ok(Test::In(Values::list(cases))),
+                None => wrong(CASES_EXPECTED),
+            },
             ("seq", phrases) => Ok(Test::Sequence(phrases.to_vec())),
             ("pattern_match" | "pattern_match_full", [text]) => {
                 let source =
@@ -553,6 +563,40 @@ fn never() -> Pattern {
     Pattern::anchored("[^\\s\\S]").expect("the empty class is a valid expression")
 }
 
+/// The most capital letters of one phrase of `contains_common_case`: each doubles the forms.
+const CAPITALS_LIMIT: usize = 8;
+
+const CASES_EXPECTED: &str = "phrases with at most 8 capital letters each (for more, i(phrase))";
+
+/// Each phrase as it is, in capitals, in small letters, and with each of its capitals made small or not.
+fn common_cases(phrases: &[String]) -> Option<Vec<String>> {
+    let mut cases = Vec::new();
+    for phrase in phrases {
+        let capitals = phrase.chars().filter(|c| c.is_uppercase()).count();
+        if capitals > CAPITALS_LIMIT {
+            return None;
+        }
+        cases.push(phrase.to_uppercase());
+        for choice in 0..1usize << capitals {
+            let mut seen = 0;
+            let mut case = String::with_capacity(phrase.len());
+            for c in phrase.chars() {
+                let small = c.is_uppercase() && {
+                    seen += 1;
+                    choice >> (seen - 1) & 1 == 1
+                };
+                if small {
+                    case.extend(c.to_lowercase());
+                } else {
+                    case.push(c);
+                }
+            }
+            cases.push(case);
+        }
+    }
+    Some(cases)
+}
+
 fn is_operator(word: &str) -> bool {
     ["and", "or", "not"].iter().any(|op| op.eq_ignore_ascii_case(word))
 }
@@ -582,7 +626,7 @@ fn bound(text: String, above: bool, included: bool) -> Test {
             (false, false) => Test::Ipv4Range { min: 0, max: address - 1 },
         };
     }
-    if let Some(number) = numbers::parse_number(&text) {
+    if let Some(number) = numbers::parse_operand(&text) {
         return match (above, included) {
             (true, true) => Test::Range { min: number, max: f64::INFINITY },
             (true, false) => Test::Range { min: number.next_up(), max: f64::INFINITY },

@@ -125,6 +125,12 @@ const FILTERS: &[(&str, &str)] = &[
         "options(concurrency=2, ignore_global_time_filter=true) a",
     ),
     ("options", "\"options\""),
+    (
+        "contains_common_case(fooBar, X)",
+        "contains_any(\"FOOBAR\", \"X\", \"fooBar\", \"foobar\", \"x\")",
+    ),
+    ("a:equals_common_case(Ab)", "a:in(\"AB\", \"Ab\", \"ab\")"),
+    ("t:>=2026-11-21T10:00:00Z", "t:>=1.7952552e18"),
     ("pattern_match(\"took <N>ms\")", "~\"(?s:took [0-9a-fA-F]+ms)\""),
 ];
 

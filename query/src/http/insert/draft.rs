@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use axum::http::HeaderMap;
 use foldhash::HashMap;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
-use rookery_core::logs::{Resource, fields};
+use rookery_core::logs::{RESOURCE_COLUMNS, Resource, fields};
 use rookery_core::units::Bytes as Size;
 use rookery_core::{Position, Result, StreamId, Tenant, severity, time};
 use std::sync::Arc;
@@ -235,7 +235,9 @@ impl<'a> Drafter<'a> {
         let mut level = 0;
         for (name, value) in line.pairs() {
             let is_told = |names: &[String]| names.iter().any(|told| told == name);
-            if is_told(&shape.time_fields) || is_told(&shape.message_fields) {
+            // A tag with the name of a column of the resource is that column.
+            let is_column = || is_told(&shape.stream_fields) && RESOURCE_COLUMNS.contains(&name);
+            if is_told(&shape.time_fields) || is_told(&shape.message_fields) || is_column() {
                 continue;
             }
             if level == 0 && matches!(name, "level" | "severity") {
@@ -369,6 +371,19 @@ mod tests {
             .unwrap()
             .as_primitive::<arrow_array::types::UInt64Type>();
         assert_eq!(offsets.values().to_vec(), [100, 200]);
+    }
+
+    #[test]
+    fn a_tag_with_the_name_of_a_column_is_that_column_alone() {
+        let out = drafted(
+            "_stream_fields=namespace,app",
+            b"{\"namespace\":\"prod\",\"app\":\"web\",\"path\":\"/x\"}",
+        );
+        let draft = &out.drafts[0];
+        assert_eq!(draft.streams[0].resource.namespace, "prod");
+        let names = draft.records.column_by_name("fields").unwrap().as_map();
+        let texts = names.values().as_string::<i32>().iter().flatten().collect::<Vec<_>>();
+        assert_eq!(texts, ["web", "/x"]);
     }
 
     #[test]
