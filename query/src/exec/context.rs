@@ -15,7 +15,7 @@ use rookery_core::filter::Filter;
 use rookery_core::logs::fields;
 use rookery_core::rows::{Column, Rows};
 use rookery_core::store::{Columns, ScanOrder, ScanRequest, TimeBound};
-use rookery_core::{Position, Result, StreamId, TimeRange};
+use rookery_core::{Error, Position, Result, StreamId, TimeRange};
 
 use super::columns::{self, Interleaver};
 use super::needed::{Hidden, Needed, Shape};
@@ -102,20 +102,20 @@ impl Partial for Matches {
 
     fn finish(self: Box<Self>, emit: &mut Emit<'_>) -> Result<()> {
         let mut first = true;
+        let mut give = |run: Rows| {
+            let divided = first || emit(divider(&run))?;
+            first = false;
+            Ok::<bool, Error>(divided && emit(run)?)
+        };
         for (stream, mut marks) in self.streams {
             marks.sort_unstable();
             // Records further apart than both windows together have no neighbour in common.
             let reach = self.shared.pipe.time_window.saturating_mul(2);
             let near = |a: &Mark, b: &Mark| b.0.saturating_sub(a.0) <= reach;
             for cluster in marks.chunk_by(near) {
-                for run in self.shared.runs(stream, cluster)? {
-                    if !first && !emit(divider(&run))? {
-                        return Ok(());
-                    }
-                    first = false;
-                    if !emit(run)? {
-                        return Ok(());
-                    }
+                let mut runs = self.shared.runs(stream, cluster)?.into_iter();
+                if !runs.try_fold(true, |more, run| Ok::<_, Error>(more && give(run)?))? {
+                    return Ok(());
                 }
             }
         }
@@ -218,7 +218,6 @@ impl Shared {
                     taken.push(row as u32);
                 }
             }
-            drop(places);
             if !taken.is_empty() {
                 let rows = rows.take(&taken.into())?;
                 memory.add(columns::size_bytes(&rows))?;

@@ -163,22 +163,20 @@ impl Coder {
             Column::Dict(a) => {
                 let values = dictionary_values(a);
                 let mut codes = vec![UNSEEN; values.len()];
-                let mut empty = UNSEEN;
                 if a.null_count() == 0 {
                     for key in a.keys().values() {
-                        let code = self.entry(&mut codes[*key as usize], values, *key);
+                        let code =
+                            self.entry(&mut codes[*key as usize], values.value(*key as usize));
                         self.rows.push(code);
                     }
                 } else {
+                    let mut missing = UNSEEN;
                     for key in a.keys() {
-                        let code = match key {
-                            Some(key) => self.entry(&mut codes[key as usize], values, key),
-                            None if empty == UNSEEN => {
-                                empty = self.code("");
-                                empty
-                            }
-                            None => empty,
+                        let (known, text) = match key {
+                            Some(key) => (&mut codes[key as usize], values.value(key as usize)),
+                            None => (&mut missing, ""),
                         };
+                        let code = self.entry(known, text);
                         self.rows.push(code);
                     }
                 }
@@ -238,9 +236,10 @@ impl Coder {
         }
     }
 
-    fn entry(&mut self, known: &mut u32, values: &StringArray, key: u32) -> u32 {
+    /// The code of an entry of a dictionary, looked up when a row first uses it.
+    fn entry(&mut self, known: &mut u32, text: &str) -> u32 {
         if *known == UNSEEN {
-            *known = self.code(values.value(key as usize));
+            *known = self.code(text);
         }
         *known
     }

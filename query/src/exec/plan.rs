@@ -148,7 +148,7 @@ impl Builder<'_> {
         self.time_intact &= !may_write_time(&pipe);
         let budget = self.context.budget.clone();
         match pipe {
-            Pipe::Sort(pipe) => self.sort(pipe),
+            Pipe::Sort(pipe) => self.sort(&pipe),
             Pipe::Uniq(pipe) => {
                 let choice = Choice::Any(pipe.limit);
                 self.breaker(Tally(Arc::new(TallySpec {
@@ -256,7 +256,7 @@ impl Builder<'_> {
         }
     }
 
-    fn sort(&mut self, pipe: ast::Sort) {
+    fn sort(&mut self, pipe: &ast::Sort) {
         let time_key = pipe.by.iter().find(|key| key.field.as_ref() == fields::TIME);
         let own_time = self.at_scan() && self.time_intact;
         let mut spec = SortSpec {
@@ -448,18 +448,18 @@ fn put_values(filter: &mut Filter, lists: &[Arc<[String]>]) -> Result<()> {
             parts.iter_mut().try_for_each(|part| put_values(part, lists))
         }
         Filter::Not(part) => put_values(part, lists),
-        Filter::Field { test, .. } => match test {
-            Test::In(values) | Test::ContainsAll(values) | Test::ContainsAny(values) => {
-                if let Values::Subquery(at) = values {
-                    let list = lists.get(*at).ok_or_else(|| {
-                        Error::internal("a filter names a subquery that is not there")
-                    })?;
-                    *values = Values::List(list.clone());
-                }
-                Ok(())
+        Filter::Field {
+            test: Test::In(values) | Test::ContainsAll(values) | Test::ContainsAny(values),
+            ..
+        } => {
+            if let Values::Subquery(at) = values {
+                let list = lists.get(*at).ok_or_else(|| {
+                    Error::internal("a filter names a subquery that is not there")
+                })?;
+                *values = Values::List(list.clone());
             }
-            _ => Ok(()),
-        },
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

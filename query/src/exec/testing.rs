@@ -250,7 +250,7 @@ pub(super) fn answer(request: &Request, data: &str, ordered: bool) -> Result<Vec
 }
 
 fn sorted_fields(lines_of: &str) -> Vec<String> {
-    let rows: Vec<Rows> = records(lines_of).iter().map(|r| rows_without_place(r)).collect();
+    let rows: Vec<Rows> = records(lines_of).iter().map(rows_without_place).collect();
     lines(&rows)
 }
 

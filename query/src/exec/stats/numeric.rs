@@ -96,7 +96,7 @@ impl Accumulator for Sums {
         grow(&mut self.states, input.groups);
         let states = &mut self.states;
         each_number(input, &self.fields, &mut self.scratch, |group, value| {
-            states[group].add(value)
+            states[group].add(value);
         });
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Accumulator for Deviation {
         grow(&mut self.states, input.groups);
         let states = &mut self.states;
         each_number(input, &self.fields, &mut self.scratch, |group, value| {
-            states[group].add(value)
+            states[group].add(value);
         });
         Ok(())
     }

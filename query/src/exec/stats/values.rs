@@ -85,12 +85,12 @@ impl Accumulator for Values {
                 mine.count += count;
             } else if theirs.count > 0 {
                 let whole = format!("[{}]", theirs.json);
-                let limit = self.limit;
-                json::array_items(&whole, &mut |item| {
-                    if mine.count < limit {
-                        mine.push(|out| json::push_string(out, &item));
-                    }
-                });
+                let mut items = Vec::new();
+                json::array_items(&whole, &mut |item| items.push(item));
+                let room = self.limit.saturating_sub(mine.count) as usize;
+                for item in items.iter().take(room) {
+                    mine.push(|out| json::push_string(out, item));
+                }
             }
         }
         self.bytes = self.lists.iter().map(|list| list.json.len()).sum();

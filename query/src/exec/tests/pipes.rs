@@ -584,8 +584,7 @@ fn answers_are_joined_and_united() {
 fn neighbours_of_a_stream_are_found() {
     let line = |i: usize, stream: &str, text: &str| {
         format!(
-            "{{\"_time\":\"2026-01-01T00:{:02}:00Z\",\"_stream\":\"{{s=\\\"{stream}\\\"}}\",\"_msg\":\"{text}\"}}\n",
-            i
+            "{{\"_time\":\"2026-01-01T00:{i:02}:00Z\",\"_stream\":\"{{s=\\\"{stream}\\\"}}\",\"_msg\":\"{text}\"}}\n"
         )
     };
     let mut data = String::new();
