@@ -164,6 +164,8 @@ impl StreamDecoder {
         self.take(&[], &mut batch);
         self.joiner.shrink();
         self.finish.scratch.shrink();
+        self.finish.lossy = String::new();
+        self.unescaped = String::new();
     }
 
     /// Into a generation, whose format is told from its first lines, and whose number is the time of its first record.

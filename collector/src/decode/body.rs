@@ -43,6 +43,11 @@ pub struct BodyScratch {
 }
 
 impl BodyScratch {
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.path.capacity() + self.value.capacity() + self.name.capacity()
+    }
+
     /// Gives back what a record of unusual size took.
     pub fn shrink(&mut self) {
         const KEPT_BYTES: usize = 4096;

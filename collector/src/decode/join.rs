@@ -354,6 +354,12 @@ impl Joiner {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.queue.capacity() * size_of::<Record>()
+            + self.spare.iter().map(Vec::capacity).sum::<usize>()
+    }
+
     /// Gives back the memory of an idle stream.
     pub(super) fn shrink(&mut self) {
         if self.queue.is_empty() {

@@ -410,6 +410,17 @@ fn a_configuration_is_checked_when_it_is_read() {
     }
 }
 
+#[test]
+fn an_idle_stream_costs_little() {
+    let mut decoder = decoder(config());
+    let (mut out, mut stats) = (LogBatchBuilder::default(), DecodeStats::default());
+    let line = format!("{{\"a\":\"{}\\n\"}}\n  x\n", "x".repeat(100_000));
+    decoder.push(7, 0, line.as_bytes(), NOW, &mut out, &mut stats);
+    decoder.flush(NOW, &mut out, &mut stats, false);
+    let held = decoder.joiner.held_bytes() + decoder.finish.scratch.held_bytes();
+    assert!(held + size_of::<StreamDecoder>() < 16 << 10, "{held}");
+}
+
 /// xorshift64: the cases are the same in every run.
 struct Random(u64);
 

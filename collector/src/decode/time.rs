@@ -95,22 +95,24 @@ impl Clock {
         let limit = self.now.max(reference).saturating_add(SLACK);
         let (around, ..) = rookery_core::time::civil_from_days(reference.div_euclid(DAY));
         let leap_day = (month, day) == (2, 29);
-        let mut latest = None;
         // Eight years hold a leap day, also around a century that has none.
-        for year in around - 8..=around + 8 {
+        let reach = if leap_day { 8 } else { 1 };
+        let mut latest = None;
+        for year in around - reach..=around + reach {
             if leap_day && !(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)) {
                 continue;
             }
-            let time = self.civil((year, month, day), of_day, offset)?;
+            // A zone is some hours, which is within the slack; it is looked up for the year that counts.
+            let time = days_from_civil(year, month, day).checked_mul(DAY)?.checked_add(of_day)?;
             if time > limit {
                 break;
             }
-            latest = Some(time);
+            latest = Some(year);
             if time >= reference.saturating_sub(SLACK) && self.reference.is_some() {
                 break;
             }
         }
-        latest
+        self.civil((latest?, month, day), of_day, offset)
     }
 }
 
