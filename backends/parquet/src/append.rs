@@ -38,6 +38,8 @@ pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
     pub(crate) requests: Receiver<Request>,
+    /// The frames of a group; kept, because fresh memory costs more than writing into it.
+    pub(crate) frames: Vec<u8>,
 }
 
 impl Appender {
@@ -106,19 +108,20 @@ impl Appender {
         self.wait_for_room()?;
         self.shared.check_free_disk()?;
         let at = (self.shared.clock)();
-        let mut frames = Vec::new();
+        self.frames.clear();
+        self.frames.shrink_to(GROUP_LIMIT_BYTES);
         let mut records = 0;
         for (sequence, request) in (self.log.next_sequence()..).zip(group) {
-            frame::encode(&mut frames, sequence, at, &request.block)?;
+            frame::encode(&mut self.frames, sequence, at, &request.block)?;
             records += request.block.len() as u64;
         }
         fault::point("before log");
-        self.log.append(&frames, group.len() as u64)?;
+        self.log.append(&self.frames, group.len() as u64)?;
         fault::point("after log");
         let stats = &self.shared.stats;
         stats.add(&stats.blocks, group.len() as u64);
         stats.add(&stats.records, records);
-        stats.add(&stats.log_bytes, frames.len() as u64);
+        stats.add(&stats.log_bytes, self.frames.len() as u64);
         stats.add(&stats.fsyncs, 1);
         Ok(at)
     }

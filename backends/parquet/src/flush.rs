@@ -268,12 +268,12 @@ fn append_rows(
             match columns[key] {
                 Some(column) => {
                     if granule.put(column, target, value) && granule.is_text(column) {
-                        words.add(value);
+                        words.add_value(value);
                     }
                 }
                 None => {
                     granule.put_rest(batch.fields.names.value(key), value);
-                    words.add(value);
+                    words.add_value(value);
                 }
             }
         }

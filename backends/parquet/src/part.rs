@@ -46,7 +46,7 @@ pub(crate) const GRANULE_ROWS: usize = 8192;
 /// The most bytes of body and fields of a granule with more than one row; long records make granules of fewer rows.
 pub(crate) const GRANULE_BYTES: usize = 8 << 20;
 /// The most granules of a row group.
-pub(crate) const ROW_GROUP_GRANULES: usize = 8;
+pub(crate) const ROW_GROUP_GRANULES: usize = 16;
 
 /// What the manifest knows of a part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

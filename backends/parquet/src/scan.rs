@@ -204,33 +204,31 @@ impl Job {
         let counts_only = self.request.columns == Columns::Only(Vec::new());
         let most = if self.request.order == ScanOrder::Any { UNIT_GRANULES } else { 1 };
         let mut counted = 0;
+        let mut stretches: Vec<(Range<usize>, bool)> = Vec::new();
         for group in view.part.group_starts.windows(2) {
-            let mut open: Option<(Range<usize>, bool)> = None;
+            let first = stretches.len();
             for granule in group[0]..group[1] {
-                let verdict = view.judge.verdict(&view.part, granule..granule + 1)?;
-                if verdict == Verdict::All && counts_only {
+                let all = match view.judge.verdict(&view.part, granule..granule + 1)? {
+                    Verdict::None => continue,
+                    Verdict::Some => false,
+                    Verdict::All => true,
+                };
+                if all && counts_only {
                     counted += u64::from(view.part.index.granules[granule].rows);
                     continue;
                 }
-                let all = verdict == Verdict::All;
-                match &mut open {
-                    _ if verdict == Verdict::None => {}
+                match stretches[first..].last_mut() {
                     Some((range, same))
                         if *same == all && range.end == granule && range.len() < most =>
                     {
                         range.end += 1;
                     }
-                    _ => {
-                        if let Some((granules, all)) = open.replace((granule..granule + 1, all)) {
-                            units.push(Unit::Granules { view: view.clone(), granules, all });
-                        }
-                    }
+                    _ => stretches.push((granule..granule + 1, all)),
                 }
             }
-            if let Some((granules, all)) = open {
-                units.push(Unit::Granules { view: view.clone(), granules, all });
-            }
         }
+        let unit = |(granules, all)| Unit::Granules { view: view.clone(), granules, all };
+        units.extend(stretches.into_iter().map(unit));
         if counted > 0 {
             units.push(Unit::Count(counted));
         }

@@ -111,7 +111,7 @@ impl ParquetStore {
             scans: AtomicUsize::new(0),
         });
         let (sender, requests) = sync_channel(WAITING_LIMIT);
-        let appender = Appender { shared: shared.clone(), log, requests };
+        let appender = Appender { shared: shared.clone(), log, requests, frames: Vec::new() };
         let flusher = shared.clone();
         let maintainer = shared.clone();
         let threads = vec![
@@ -157,6 +157,14 @@ impl ParquetStore {
     pub fn merge_all(&self) -> Result<()> {
         while merge::run_one(&self.shared)? {}
         Ok(())
+    }
+
+    /// Removes now what retention ended, instead of within seconds.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written.
+    pub fn apply_retention(&self) -> Result<()> {
+        maintenance::retire(&self.shared)
     }
 
     /// The compressed bytes of each Parquet column over all parts, and of the indexes, the largest first.

@@ -159,7 +159,7 @@ impl Source {
                 }
                 FieldKind::Dictionary | FieldKind::Text => {
                     let texts = plain(array)?;
-                    texts.iter().flatten().for_each(|text| words.add(text));
+                    texts.iter().flatten().for_each(|text| words.add_value(text));
                     granule.put_texts(into, first, &texts);
                 }
             }
@@ -205,13 +205,13 @@ impl Source {
         for row in 0..rows.num_rows() {
             for (field, values) in &losing {
                 if let Some(value) = values.text(row) {
-                    words.add(&value);
+                    words.add_value(&value);
                     granule.put_rest(&field.name, &value);
                 }
             }
             for entry in offsets[row] as usize..offsets[row + 1] as usize {
                 let (name, value) = (names.value(entry), values.value(entry));
-                words.add(value);
+                words.add_value(value);
                 match granule.column(name) {
                     Some(column) => drop(granule.put(column, first + row, value)),
                     None => granule.put_rest(name, value),

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use rookery_core::{Error, Result};
 
@@ -259,7 +259,8 @@ impl OpenPart {
     /// `corrupt` when the footer cannot be read.
     pub(crate) fn bytes_by_column(&self) -> Result<Vec<(String, u64)>> {
         let footer = self.footer()?;
-        let chunks = footer.metadata().row_groups().iter().flat_map(|group| group.columns());
+        let groups = footer.metadata().row_groups().iter();
+        let chunks = groups.flat_map(RowGroupMetaData::columns);
         Ok(chunks
             .map(|chunk| (chunk.column_path().string(), chunk.compressed_size().max(0) as u64))
             .collect())

@@ -22,6 +22,8 @@ const RECENT: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct WordSet {
     recent: Box<[u64; RECENT]>,
+    /// The same for whole values of fields.
+    recent_values: Box<[u64; RECENT]>,
     slots: Vec<u64>,
     count: usize,
     distinct: Vec<u64>,
@@ -32,6 +34,7 @@ impl Default for WordSet {
     fn default() -> Self {
         Self {
             recent: Box::new([0; RECENT]),
+            recent_values: Box::new([0; RECENT]),
             slots: vec![0; 1 << 14],
             count: 0,
             distinct: Vec::new(),
@@ -44,6 +47,16 @@ impl WordSet {
     /// Adds the words of a text.
     pub(crate) fn add(&mut self, text: &str) {
         tokens::for_each_word(text, |word| self.insert(hash(word)));
+    }
+
+    /// Adds the words of the value of a field: most values were there before, and then their words are not looked for again.
+    pub(crate) fn add_value(&mut self, value: &str) {
+        let hash = hash(value);
+        let recent = &mut self.recent_values[hash as usize % RECENT];
+        if *recent != hash {
+            *recent = hash;
+            self.add(value);
+        }
     }
 
     fn insert(&mut self, hash: u64) {
@@ -74,6 +87,7 @@ impl WordSet {
         self.distinct.extend(self.slots.iter().filter(|&&h| h != 0));
         self.slots.fill(0);
         self.recent.fill(0);
+        self.recent_values.fill(0);
         self.count = 0;
         fuse::build(&self.distinct, &mut self.scratch).unwrap_or_default()
     }

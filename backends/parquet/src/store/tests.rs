@@ -103,7 +103,7 @@ fn as_texts(batch: &RecordBatch) -> Rows {
         severities.values().iter().map(|s| logs::severity_name(*s).into()).collect();
     for (map, prefix) in [("labels", "labels."), ("fields", "")] {
         let map = column(map).as_map();
-        for row in 0..len {
+        for (row, level) in level.iter_mut().enumerate() {
             let entry = map.value(row);
             let keys = entry.column(0).as_any_dictionary();
             let names = arrow_select::take::take(keys.values(), keys.keys(), None).unwrap();
@@ -112,7 +112,7 @@ fn as_texts(batch: &RecordBatch) -> Rows {
                 let (name, value) =
                     (format!("{prefix}{}", names.value(index)), values.value(index));
                 if name == "level" {
-                    level[row] = value.into();
+                    *level = value.into();
                     continue;
                 }
                 let place = columns.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
@@ -422,9 +422,9 @@ async fn the_newest_come_first_and_what_cannot_matter_is_not_read() {
     for (order, newest) in [(ScanOrder::NewestFirst, true), (ScanOrder::OldestFirst, false)] {
         let columns = Columns::Only(vec!["_time".into()]);
         let ask = ScanRequest { order, partitions: 1, ..request(Filter::All, columns) };
-        let mut partition = store.scan(&everything(), ask.clone()).unwrap().remove(0);
+        let partition = store.scan(&everything(), ask.clone()).unwrap().remove(0);
         let mut kept: Vec<i64> = Vec::new();
-        while let Some(rows) = partition.next() {
+        for rows in partition {
             let rows = rows.unwrap();
             let Some(Column::Time(times)) = rows.column("_time") else { panic!("no time") };
             kept.extend(times.values());
