@@ -112,6 +112,8 @@ describe('highlightPattern', () => {
   it('marks words, phrases, prefixes and regular expressions', () => {
     expect(marks('error "a.b"', 'Error a.b axb')).toEqual(['Error', 'a.b']);
     expect(marks('err*', 'errors')).toEqual(['err']);
+    expect(marks('pay', 'pay payment prepay')).toEqual(['pay']);
+    expect(marks('"/api"', '/v1/api /api/x')).toEqual(['/api', '/api']);
     expect(marks('~"a.b"', 'axb')).toEqual(['axb']);
     expect(marks('_msg:~"a+"', 'caab')).toEqual(['aa']);
     expect(marks('i("WARN")', 'warn')).toEqual(['warn']);

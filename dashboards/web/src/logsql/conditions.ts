@@ -288,7 +288,10 @@ function contentSource(text: string): string | undefined {
     }
   }
   if (!/^["'`]/.test(inner) && !/^[^\s()]+$/.test(inner)) return undefined;
-  return value.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+  const isPrefix = body.endsWith('*');
+  const before = /^[\p{L}\p{N}_]/u.test(value) ? '(?<![\\p{L}\\p{N}_])' : '';
+  const after = /[\p{L}\p{N}_]$/u.test(value) && !isPrefix ? '(?![\\p{L}\\p{N}_])' : '';
+  return before + value.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&') + after;
 }
 
 /**
