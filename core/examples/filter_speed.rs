@@ -16,6 +16,10 @@ const CHUNKS: usize = 32;
 const CHUNK_ROWS: usize = 8192;
 const REPEATS: usize = 8;
 
+/// Fields of numbers as texts: their names, and the text around the number.
+const NUMBERS: [(&str, &str); 4] =
+    [("integer", "{}"), ("decimal", "{}.25"), ("duration", "{}ms"), ("word", "w{}")];
+
 fn line(n: usize) -> String {
     let status = if n.is_multiple_of(50) { 500 } else { 200 };
     let level = if n.is_multiple_of(50) { "ERROR" } else { "INFO" };
@@ -43,7 +47,13 @@ fn main() -> rookery_core::Result<()> {
             let lines = (0..CHUNK_ROWS).map(|row| line(chunk * CHUNK_ROWS + row));
             let column = StringArray::from_iter_values(lines);
             bytes += column.value_data().len();
-            Rows { len: CHUNK_ROWS, columns: vec![("_msg".into(), Column::Text(column))] }
+            let mut columns = vec![("_msg".into(), Column::Text(column))];
+            for (name, text) in NUMBERS {
+                let texts =
+                    (0..CHUNK_ROWS).map(|row| text.replace("{}", &(row * 37 % 5000).to_string()));
+                columns.push((name.into(), Column::Text(StringArray::from_iter_values(texts))));
+            }
+            Rows { len: CHUNK_ROWS, columns }
         })
         .collect();
     let limit = measure(bytes, || {
@@ -83,6 +93,17 @@ fn main() -> rookery_core::Result<()> {
                 .sum();
         });
         println!("{name:<28} {speed:>8.2} GB/s   {hits} rows");
+    }
+    for (name, _) in NUMBERS {
+        let test = Test::Range { min: 4000.0, max: f64::INFINITY };
+        let predicate = Predicate::new(&Filter::field(name, test))?;
+        let rows = CHUNKS * CHUNK_ROWS;
+        let speed = measure(rows, || {
+            for rows in &mut chunks {
+                black_box(predicate.evaluate(rows).map_or(0, |bits| bits.count_set_bits()));
+            }
+        });
+        println!("{:<28} {:>8.1} M rows/s", format!("{name}:>=4000"), speed * 1e3);
     }
     Ok(())
 }

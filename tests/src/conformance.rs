@@ -39,5 +39,5 @@ pub use reference::ReferenceStore;
 pub use run::{Failure, answer, check, difference, same, update};
 
 /// Fields of every record that say where it lies, not what it says. So does every name that starts with `labels.`.
-pub const HOUSEKEEPING: [&str; 7] =
-    ["_stream", "_stream_id", "_observed", "_generation", "_offset", "source", "_severity"];
+pub const HOUSEKEEPING: [&str; 6] =
+    ["_stream", "_stream_id", "_observed", "_generation", "_offset", "source"];
