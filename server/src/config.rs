@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_its_place_and_the_nearest_right_one() {
-        let error = parse("tenant: a\ningester:\n  block_rowz: 5\n").unwrap_err().to_string();
+        let error = parse("log: info\ningester:\n  block_rowz: 5\n").unwrap_err().to_string();
         assert!(error.contains("rookery.yaml:3"), "{error}");
         assert!(error.contains("did you mean `block_rows`?"), "{error}");
     }

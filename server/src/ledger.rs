@@ -74,12 +74,12 @@ pub(crate) fn join(
         .filter(|account| account.tenant == *tenant)
         .map(|account| {
             let state = states.remove(&account.stream);
-            line(account, state)
+            line(&account, state.as_ref())
         })
         .collect();
     // What is read and of which nothing is stored yet.
     lines.extend(states.into_values().map(|state| {
-        line(StreamAccount::new(tenant.clone(), state.stream, state.tags.clone()), Some(state))
+        line(&StreamAccount::new(tenant.clone(), state.stream, state.tags.clone()), Some(&state))
     }));
     let mut totals = Sums::default();
     for line in &lines {
@@ -100,9 +100,9 @@ pub(crate) fn join(
     Ledger { balanced, totals, streams: lines, truncated }
 }
 
-fn line(account: StreamAccount, state: Option<ReadState>) -> Line {
-    let why = imbalance(&account, state.as_ref());
-    let in_flight = state.as_ref().map(|s| s.in_flight).unwrap_or_default();
+fn line(account: &StreamAccount, state: Option<&ReadState>) -> Line {
+    let why = imbalance(account, state);
+    let in_flight = state.map(|s| s.in_flight).unwrap_or_default();
     let mut read = in_flight;
     for part in [account.stored, account.shed, account.lost] {
         read += part;
@@ -113,10 +113,10 @@ fn line(account: StreamAccount, state: Option<ReadState>) -> Line {
         tenant: account.tenant.to_string(),
         tags: account.tags.to_string(),
         labels: tags,
-        path: state.as_ref().map(|s| s.path.to_string()),
+        path: state.map(|s| s.path.to_string()),
         generation: account.mark.generation.to_string(),
         position: account.mark.offset,
-        behind_bytes: state.as_ref().map_or(0, |s| s.behind_bytes),
+        behind_bytes: state.map_or(0, |s| s.behind_bytes),
         sums: Sums {
             read,
             stored: account.stored,

@@ -1,5 +1,11 @@
 //! The `rookery` binary: sub-commands, and what each starts. No logic lives here.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks on its own streams"
+)]
+
 mod cli;
 mod config;
 

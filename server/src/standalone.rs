@@ -17,7 +17,6 @@ use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
@@ -28,6 +27,9 @@ use crate::sources;
 
 /// How long a stop may take before what is left is left to the next start, which reads it again.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long open connections may go on when the process stops.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// `rookery standalone`
 pub(crate) fn main(args: &StandaloneArgs) -> Result<ExitCode> {
@@ -168,7 +170,7 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let ingester_stats = Arc::new(rookery_ingester::Stats::default());
     let ingester = Ingester::new(store.clone(), config.ingester.clone(), ingester_stats.clone());
     let halt = CancellationToken::new();
-    let ingesting = tokio::spawn(ingester.run(Box::new(subscription), halt.clone()));
+    let mut ingesting = tokio::spawn(ingester.run(Box::new(subscription), halt.clone()));
 
     // What the store has is the truth about where to go on; the collector's checkpoint is for those who cannot ask it.
     let marks: Marks = store.accounts().await?.into_iter().map(|a| (a.stream, a.mark)).collect();
@@ -201,53 +203,50 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let serving = tokio::spawn(serve(listener, routes, closing.clone()));
 
     announce(&config, &data_dir, address);
-    tokio::select! {
-        () = stopped(&stop) => {}
-        () = async { let _ = ingesting_ended(&ingesting).await; } => {}
+    let failed = tokio::select! {
+        () = stopped(&stop) => None,
+        ended = &mut ingesting => Some(ended),
+    };
+    if let Some(ended) = failed {
+        ended.context("the ingester ended in a panic")??;
+        bail!("the ingester ended, though nobody asked it to");
     }
     eprintln!("stopping: storing what was read");
-    let deadline = tokio::time::Instant::now() + STOP_LIMIT;
     closing.cancel();
     let finish = async {
         if let Err(error) = collector.stop(STOP_LIMIT / 2).await {
             tracing::warn!(%error, "the collector did not end in time");
         }
-        let _ = serving.await;
-        drop(queue);
+        serving.await.context("the HTTP server ended in a panic")??;
+        queue.close();
         ingesting.await.context("the ingester ended in a panic")??;
         store.close().await?;
         Ok::<(), anyhow::Error>(())
     };
-    match tokio::time::timeout_at(deadline, finish).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            halt.cancel();
-            tracing::warn!(
-                "not all was stored within {STOP_LIMIT:?}; the next start reads the rest again"
-            );
-            Ok(())
-        }
+    if let Ok(outcome) = tokio::time::timeout(STOP_LIMIT, finish).await {
+        return outcome;
     }
+    halt.cancel();
+    tracing::warn!("not all was stored within {STOP_LIMIT:?}; the next start reads the rest again");
+    Ok(())
 }
 
-/// Waits for a task that should not end by itself, without taking its result.
-async fn ingesting_ended<T>(task: &JoinHandle<T>) {
-    while !task.is_finished() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    tracing::error!("the ingester ended; stopping");
-}
-
+/// Serves until `closing`, and then until the connections that are open end by themselves or the limit has passed.
 async fn serve(
     listener: TcpListener,
     routes: axum::Router,
     closing: CancellationToken,
 ) -> Result<()> {
-    let served = axum::serve(listener, routes)
-        .with_graceful_shutdown(async move { closing.cancelled().await });
-    // Live tails never end by themselves; a stop does not wait for them longer than this.
+    let drain = closing.clone();
+    let serving = axum::serve(listener, routes)
+        .with_graceful_shutdown(async move { drain.cancelled().await });
+    let late = async {
+        closing.cancelled().await;
+        tokio::time::sleep(CLOSE_LIMIT).await;
+    };
     tokio::select! {
-        outcome = served => outcome.context("the HTTP server failed"),
+        served = serving => served.context("the HTTP server failed"),
+        () = late => Ok(()),
     }
 }
 

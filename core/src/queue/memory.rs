@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::{Acknowledger, Delivery, DeliveryId, Event, Queue, Receipt, Subscription, receipt};
 use crate::batch::Batch;
@@ -30,11 +31,13 @@ pub struct MemoryQueue {
     room: Arc<Semaphore>,
     limit_units: u32,
     sender: mpsc::Sender<Parcel>,
+    closed: CancellationToken,
 }
 
 /// The end out of which batches come.
 pub struct MemorySubscription {
     receiver: mpsc::Receiver<Parcel>,
+    closed: CancellationToken,
     assigned: bool,
     next_sequence: u64,
     outstanding: VecDeque<(u64, Acknowledger, OwnedSemaphorePermit)>,
@@ -45,16 +48,24 @@ pub fn memory_queue(limit_bytes: usize) -> (MemoryQueue, MemorySubscription) {
     let (sender, receiver) = mpsc::channel(BATCHES_LIMIT);
     let limit_units = u32::try_from(limit_bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX >> 4);
     let room = Arc::new(Semaphore::new(limit_units as usize));
+    let closed = CancellationToken::new();
     let subscription = MemorySubscription {
         receiver,
+        closed: closed.clone(),
         assigned: false,
         next_sequence: 0,
         outstanding: VecDeque::new(),
     };
-    (MemoryQueue { room, limit_units, sender }, subscription)
+    (MemoryQueue { room, limit_units, sender, closed }, subscription)
 }
 
 impl MemoryQueue {
+    /// Ends the queue, whoever still holds a handle: nothing more is accepted, and the subscription ends after what it has.
+    pub fn close(&self) {
+        self.room.close();
+        self.closed.cancel();
+    }
+
     /// Bytes that are accepted and not acknowledged.
     pub fn held_bytes(&self) -> usize {
         (self.limit_units as usize).saturating_sub(self.room.available_permits()) * UNIT_BYTES
@@ -89,7 +100,12 @@ impl Subscription for MemorySubscription {
                 self.assigned = true;
                 return Ok(Some(Event::Assigned(vec![0])));
             }
-            let Some(parcel) = self.receiver.recv().await else { return Ok(None) };
+            let parcel = tokio::select! {
+                biased;
+                parcel = self.receiver.recv() => parcel,
+                () = self.closed.cancelled() => self.receiver.try_recv().ok(),
+            };
+            let Some(parcel) = parcel else { return Ok(None) };
             let sequence = self.next_sequence;
             self.next_sequence += 1;
             self.outstanding.push_back((sequence, parcel.acknowledger, parcel.share));
@@ -140,9 +156,10 @@ mod tests {
         subscription.acknowledge(&[first.id]).await.unwrap();
         receipt.wait().await.unwrap();
         second.await.unwrap().unwrap();
-        drop(queue);
+        queue.close();
         assert!(matches!(subscription.next().await.unwrap(), Some(Event::Delivered(_))));
         assert!(subscription.next().await.unwrap().is_none());
+        assert!(queue.send(batch()).await.is_err());
     }
 
     #[tokio::test]
