@@ -8,6 +8,9 @@
 //! | `now <RFC 3339>` | the present time of the queries below; until then 2026-11-21T12:00:00Z |
 //! | `streams <name> …` | which fields of the data below are the stream's tags, as `_stream_fields` of a push |
 //! | `source <name>` | where the data below comes from: `push` until said, or `container`, … |
+//! | `scope <filter>` | the caller of the queries below sees only these records; all without a filter |
+//! | `window <time> <time>` | the queries below are asked for this span only, the end not included; for all without times |
+//! | `newest <number>` | the queries below are asked for so many newest rows; for all without a number |
 //! | `data` | the next lines, until an empty one, are records as JSON; they replace those before |
 //! | `? <query>` | a case; lines that start with a blank go on with the query |
 //! | `ids 1 2 3` | …whose answer is the records with these values of `id`, in any order |
@@ -32,7 +35,7 @@ mod random;
 mod reference;
 mod run;
 
-pub use format::{Answer, Case, File, Row, Section};
+pub use format::{Answer, Asked, Case, File, Row, Section};
 pub use load::{blocks, tenant};
 pub use random::section as random_section;
 pub use reference::ReferenceStore;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rookery_core::time;
+use rookery_core::{TimeRange, time};
 use serde_json::{Map, Value};
 
 /// A record of an answer, without empty values.
@@ -43,12 +43,32 @@ pub struct Case {
     pub line: usize,
     /// The lines of the answer, the first and the one after the last, from 0.
     pub answer_lines: (usize, usize),
-    /// The present time, in nanoseconds since the epoch.
-    pub now: i64,
+    /// How it is asked.
+    pub asked: Asked,
     /// The text.
     pub query: String,
     /// What it answers.
     pub answer: Answer,
+}
+
+/// How a query is asked, beside its text.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The present time, in nanoseconds since the epoch.
+    pub now: i64,
+    /// A filter, as text: what the caller may see.
+    pub scope: Option<String>,
+    /// The span of the request.
+    pub window: TimeRange,
+    /// How many rows the request wants, the newest.
+    pub newest: Option<u64>,
+}
+
+impl Asked {
+    /// At a time, for all records.
+    pub fn at(now: i64) -> Self {
+        Self { now, scope: None, window: TimeRange::ALL, newest: None }
+    }
 }
 
 /// What a query answers.
@@ -108,7 +128,7 @@ impl File {
 struct Reader<'a> {
     lines: Vec<&'a str>,
     at: usize,
-    now: i64,
+    asked: Asked,
     streams: Vec<String>,
     source: String,
     sections: Vec<Section>,
@@ -119,7 +139,7 @@ impl<'a> Reader<'a> {
         Ok(Self {
             lines: text.lines().collect(),
             at: 0,
-            now: time::parse_time(NOW, 0)?.start,
+            asked: Asked::at(time::parse_time(NOW, 0)?.start),
             streams: Vec::new(),
             source: "push".into(),
             sections: Vec::new(),
@@ -139,7 +159,16 @@ impl<'a> Reader<'a> {
         match word {
             "" => {}
             word if word.starts_with('#') => {}
-            "now" => self.now = time::parse_time(rest, 0)?.start,
+            "now" => self.asked.now = time::parse_time(rest, 0)?.start,
+            "scope" => self.asked.scope = (!rest.is_empty()).then(|| rest.into()),
+            "newest" => self.asked.newest = (!rest.is_empty()).then(|| rest.parse()).transpose()?,
+            "window" => {
+                let time = |text: &str| Ok::<_, anyhow::Error>(time::parse_time(text, 0)?.start);
+                self.asked.window = match rest.split_once(' ') {
+                    Some((start, end)) => TimeRange { start: time(start)?, end: time(end)? },
+                    None => TimeRange::ALL,
+                };
+            }
             "streams" => self.streams = rest.split_whitespace().map(Into::into).collect(),
             "source" => self.source = rest.into(),
             "data" => self.data()?,
@@ -172,7 +201,7 @@ impl<'a> Reader<'a> {
         let answer = self.answer(head)?;
         let answer_lines = (start, self.at);
         let section = self.sections.last_mut().ok_or_else(|| anyhow!("there is no data yet"))?;
-        section.cases.push(Case { line, answer_lines, now: self.now, query, answer });
+        section.cases.push(Case { line, answer_lines, asked: self.asked.clone(), query, answer });
         Ok(())
     }
 

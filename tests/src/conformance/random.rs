@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rookery_core::time::{self, SECOND};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Case, Section};
+use super::{Answer, Asked, Case, Section};
 
 /// The time of the first record: 2026-11-20T22:00:00Z, so that records lie in two days.
 const START: i64 = 1_795_212_000 * SECOND;
@@ -122,7 +122,7 @@ fn case(line: usize, end: i64, dice: &mut Dice) -> Case {
     filter(2, end, dice, &mut query);
     let ordered = pipes(dice, &mut query);
     let answer = Answer::Rows { ordered, rows: Vec::new() };
-    Case { line, answer_lines: (0, 0), now: end + SECOND, query, answer }
+    Case { line, answer_lines: (0, 0), asked: Asked::at(end + SECOND), query, answer }
 }
 
 fn filter(depth: usize, end: i64, dice: &mut Dice, out: &mut String) {

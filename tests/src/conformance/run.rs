@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use rookery_core::Scope;
@@ -10,7 +11,7 @@ use rookery_core::rows::{Column, Rows};
 use rookery_query::exec::{Engine, Request};
 use rookery_query::logsql;
 
-use super::{Answer, Case, File, HOUSEKEEPING, Row, tenant};
+use super::{Answer, Asked, Case, File, HOUSEKEEPING, Row, tenant};
 
 /// A query whose answer is not the one of the file.
 #[derive(Debug)]
@@ -63,9 +64,9 @@ pub async fn check(file: &File, case: &Case, engine: &Engine) -> Option<Failure>
 
 /// What a query answers, in the form of the case's own answer.
 pub async fn answer(case: &Case, engine: &Engine) -> Answer {
-    match logsql::parse(&case.query, case.now) {
+    match logsql::parse(&case.query, case.asked.now) {
         Err(error) => Answer::Error { position: error.position, message: error.message },
-        Ok(query) => match rows(query, case.now, engine).await {
+        Ok(query) => match rows(query, &case.asked, engine).await {
             Ok(rows) => shaped(rows, &case.answer),
             Err(error) => Answer::Error { position: 0, message: format!("the engine: {error}") },
         },
@@ -73,9 +74,19 @@ pub async fn answer(case: &Case, engine: &Engine) -> Answer {
 }
 
 /// All rows of an answer, in the order in which they come.
-async fn rows(query: logsql::Query, now: i64, engine: &Engine) -> rookery_core::Result<Vec<Row>> {
-    let mut request = Request::new(query, Scope::tenant(tenant()));
-    request.now = now;
+async fn rows(
+    query: logsql::Query,
+    asked: &Asked,
+    engine: &Engine,
+) -> rookery_core::Result<Vec<Row>> {
+    let mut scope = Scope::tenant(tenant());
+    if let Some(filter) = &asked.scope {
+        scope.restriction = Some(Arc::new(logsql::parse(filter, asked.now)?.filter));
+    }
+    let mut request = Request::new(query, scope);
+    request.now = asked.now;
+    request.window = asked.window;
+    request.newest = asked.newest;
     let mut stream = engine.run(request).await?;
     let mut answer = Vec::new();
     while let Some(rows) = stream.next().await {
