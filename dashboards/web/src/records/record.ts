@@ -209,7 +209,7 @@ function logfmtMembers(text: string): Map<string, string> | undefined {
 
 /** A time at the head of a line, as most programs print it, with the space after it. */
 const PRINTED_TIME =
-  /^(?:[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+|\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\s+/;
+  /^(?:[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+|\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?\]?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\s+/;
 
 /** How much of a line repeats its time, which the list shows in a column of its own. */
 export function printedTimeLength(text: string): number {
