@@ -28,6 +28,9 @@ use crate::logsql::ast;
 /// The `_msg` of a record that divides runs which do not meet.
 const DIVIDER: &str = "---";
 
+/// About how many spans of time one stream is read in, at most.
+const CLUSTERS: i64 = 16;
+
 /// The breaker of `stream_context`.
 pub(crate) struct StreamContext {
     shared: Arc<Shared>,
@@ -109,8 +112,10 @@ impl Partial for Matches {
         };
         for (stream, mut marks) in self.streams {
             marks.sort_unstable();
-            // Records further apart than both windows together have no neighbour in common.
-            let reach = self.shared.pipe.time_window.saturating_mul(2);
+            // Records further apart than both windows together have no neighbour in common. But many scans of little cost more
+            // than few of more, so that a stream has a bounded number of them.
+            let span = marks[marks.len() - 1].0.saturating_sub(marks[0].0);
+            let reach = self.shared.pipe.time_window.saturating_mul(2).max(span / CLUSTERS);
             let near = |a: &Mark, b: &Mark| b.0.saturating_sub(a.0) <= reach;
             for cluster in marks.chunk_by(near) {
                 let mut runs = self.shared.runs(stream, cluster)?.into_iter();

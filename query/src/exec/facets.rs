@@ -36,6 +36,11 @@ impl Breaker for Facets {
             reservation: Reservation::new(&self.budget),
         })
     }
+
+    /// Fields with too many values show it in so many rows, and are the expensive ones to read.
+    fn probe_rows(&self) -> Option<usize> {
+        Some((self.pipe.max_values_per_field as usize).saturating_mul(4))
+    }
 }
 
 /// The values of one field; `None` once there were too many, or a too long one.
@@ -116,6 +121,11 @@ impl Partial for Counting {
         }
         drop(other.reservation);
         self.account()
+    }
+
+    fn useless(&self) -> Vec<FieldName> {
+        let useless = self.fields.iter().filter(|(_, values)| values.is_none());
+        useless.map(|(name, _)| name.clone()).collect()
     }
 
     fn finish(mut self: Box<Self>, emit: &mut Emit<'_>) -> Result<()> {

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use rookery_core::filter::FieldName;
 use rookery_core::rows::Rows;
 use rookery_core::store::Budget;
 use rookery_core::{Error, Result};
@@ -35,6 +36,11 @@ pub(crate) trait Stage: Send + Sync {
 pub(crate) trait Breaker: Send + Sync {
     /// What one thread gathers into.
     fn start(&self) -> Box<dyn Partial>;
+
+    /// After how many rows it pays to ask [`Partial::useless`], and to start again without these fields.
+    fn probe_rows(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What a breaker knows of the batches that one thread has seen.
@@ -50,6 +56,11 @@ pub(crate) trait Partial: Send {
     /// # Errors
     /// When a limit is passed.
     fn merge(&mut self, other: Box<dyn Partial>) -> Result<()>;
+
+    /// Fields of the batches so far that can make no difference any more.
+    fn useless(&self) -> Vec<FieldName> {
+        Vec::new()
+    }
 
     /// Gives out the answer.
     ///

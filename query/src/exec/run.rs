@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashSet;
+use rookery_core::filter::FieldName;
 use rookery_core::rows::Rows;
-use rookery_core::store::{Budget, Partition, ScanRequest, Store};
+use rookery_core::store::{Budget, Columns, Partition, ScanRequest, Store};
 use rookery_core::{Error, Kind, Result, Scope, TimeRange};
 use tokio_util::sync::CancellationToken;
 
@@ -112,30 +113,47 @@ impl Plan {
         out: &Output<'_>,
     ) -> Result<Option<Box<dyn Partial>>> {
         let stop = context.cancel.child_token();
-        let partitions = if self.scan.time.is_empty() || chain.done(0) {
-            Vec::new()
-        } else {
-            context.store.scan(&context.scope, self.request(context, &stop))?
-        };
         let work = Work { plan: self, chain, context, out, stop, stopped: AtomicBool::new(false) };
-        let mut partial = work.run_all(partitions)?;
+        let mut partial = None;
+        if !self.scan.time.is_empty() && !chain.done(0) {
+            let mut columns = self.scan.columns.clone();
+            partial = work.probe(&mut columns)?;
+            if partial.is_none() {
+                let request = self.request(context, &work.stop, columns);
+                partial = work.run_all(context.store.scan(&context.scope, request)?)?;
+            }
+        }
         if partial.is_none() {
             partial = chain.breaker.as_ref().map(|breaker| breaker.start());
         }
         run_unions(chain, partial, context, out)
     }
 
-    fn request(&self, context: &Context, stop: &CancellationToken) -> ScanRequest {
+    fn request(
+        &self,
+        context: &Context,
+        stop: &CancellationToken,
+        columns: Columns,
+    ) -> ScanRequest {
         ScanRequest {
             time: self.scan.time,
             filter: self.scan.filter.clone(),
-            columns: self.scan.columns.clone(),
+            columns,
             order: self.scan.order,
             bound: self.scan.bound.clone(),
             partitions: self.threads,
             cancel: stop.clone(),
             budget: context.budget.clone(),
         }
+    }
+}
+
+/// Takes fields out of what is asked for.
+fn exclude(columns: &mut Columns, fields: Vec<FieldName>) {
+    match columns {
+        Columns::Only(names) => names.retain(|name| !fields.contains(name)),
+        Columns::All => *columns = Columns::Except(fields),
+        Columns::Except(names) => names.extend(fields),
     }
 }
 
@@ -151,6 +169,35 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Looks at some rows to learn which fields the breaker has no use for, and takes them out of `columns`. When that were all
+    /// rows there are, the answer is what was gathered of them.
+    fn probe(&self, columns: &mut Columns) -> Result<Option<Box<dyn Partial>>> {
+        let Some(breaker) = &self.chain.breaker else { return Ok(None) };
+        let Some(limit) = breaker.probe_rows().filter(|_| self.chain.stages.is_empty()) else {
+            return Ok(None);
+        };
+        let stop = self.context.cancel.child_token();
+        let mut request = self.plan.request(self.context, &stop, columns.clone());
+        request.partitions = 1;
+        let mut partial = breaker.start();
+        let mut seen = 0;
+        for partition in self.context.store.scan(&self.context.scope, request)? {
+            for rows in partition {
+                let rows = self.plan.scan.shape.apply(rows?);
+                seen += rows.len;
+                if rows.len > 0 {
+                    partial.push(rows)?;
+                }
+                if seen >= limit {
+                    stop.cancel();
+                    exclude(columns, partial.useless());
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(partial))
+    }
+
     /// One thread for each partition, of which one is this.
     fn run_all(&self, partitions: Vec<Partition>) -> Result<Option<Box<dyn Partial>>> {
         let mut partitions = partitions.into_iter();

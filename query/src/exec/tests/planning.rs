@@ -161,3 +161,18 @@ fn leading_filters_and_the_window_go_to_the_store() {
     assert_eq!(requests[0].time.end, 1_767_225_603_000_000_000);
     assert_eq!(requests[0].columns, Columns::Only(vec!["_msg".into()]));
 }
+
+#[test]
+fn facets_read_no_field_that_a_look_has_ruled_out() {
+    let data: String =
+        (0..30_000).map(|i| format!("{{\"k\":\"{}\",\"u\":\"{i}\"}}\n", i % 3)).collect();
+    let store = Arc::new(store_of(&data));
+    let engine = engine(store.clone(), QueryConfig::default());
+    let rows = block_on(async { engine.run(request("* | facets")).await.unwrap().collect().await });
+    let want =
+        (0..3).map(|k| format!(r#"{{"field_name":"k","field_value":"{k}","hits":"10000"}}"#));
+    assert_eq!(lines(&rows.unwrap()), want.collect::<Vec<_>>());
+    let requests = store.requests.lock().unwrap();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[0].columns.wants("u") && !requests[1].columns.wants("u"));
+}
