@@ -78,13 +78,12 @@ macro_rules! counters {
 }
 
 /// The reasons for which the collector itself gives bytes up, and under which name they are counted.
-pub const REASONS: [(&str, &str); 6] = [
+pub const REASONS: [(&str, &str); 5] = [
     ("shed_bytes", SPOOL_BUDGET),
     ("shed_bytes", START_AT_END),
     ("lost_bytes", DELETED_UNREAD),
     ("lost_bytes", TRUNCATED_UNREAD),
     ("lost_bytes", UNREADABLE),
-    ("lost_bytes", LATE_WRITE),
 ];
 
 /// The queue was away for longer than the spool's limit allowed to keep files.
@@ -97,8 +96,6 @@ pub const DELETED_UNREAD: &str = "deleted_unread";
 pub const TRUNCATED_UNREAD: &str = "truncated_unread";
 /// The file's system, or its compression, does not give the bytes.
 pub const UNREADABLE: &str = "unreadable";
-/// Written to a rotated file after its successor was begun, and gone before it could be read.
-pub const LATE_WRITE: &str = "late_write";
 
 counters! {
     bytes: true, "Decompressed bytes read and passed over.";

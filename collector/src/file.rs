@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::Seen;
 use crate::decode::{DecodeConfig, first_time};
-use crate::names::Hint;
 use crate::source::{FileKey, Guard, START_BYTES, Source, Start, modified};
 
 /// How many first bytes are searched for the time of a first record.
@@ -155,39 +154,35 @@ pub(crate) struct ChainFile {
     pub(crate) quiet_since: Option<Instant>,
     /// When it was first seen with a byte in it; patience for a line with a time is counted from here.
     pub(crate) waited_since: Option<Instant>,
-    /// The listing that decides whether a copy exists.
+    /// The listing that decides whether a copy exists, or whether there are copies older than what the file has now.
     pub(crate) awaits_listing: Option<u64>,
+    /// Whether a listing was made after its first bytes were read.
+    pub(crate) is_confirmed: bool,
 }
 
 impl ChainFile {
     /// A file of which nothing is read.
     pub(crate) fn new(seen: &Seen, source: Source) -> Self {
-        Self { source: Some(source), ..Self::without_source(seen) }
+        let waiting = Self::waiting(seen.key, seen.path.clone(), Some(source));
+        Self { restart: seen.hint.restart, live: seen.live, ..waiting }
     }
 
     /// The file that took its place in place: the same descriptor, new content.
     pub(crate) fn rewritten(&mut self) -> Self {
         let source = self.source.take().map(|source| Source::Plain(source.into_file()));
-        let hint = Hint { restart: self.restart, ..Hint::default() };
-        let seen = Seen {
-            path: self.path.clone(),
-            hint,
-            key: self.key,
-            size: 0,
-            file: None,
-            live: self.live,
-        };
-        Self { source, gone: self.gone, ..Self::without_source(&seen) }
+        let waiting = Self::waiting(self.key, self.path.clone(), source);
+        Self { restart: self.restart, live: self.live, gone: self.gone, ..waiting }
     }
 
-    fn without_source(seen: &Seen) -> Self {
+    /// A file that waits for its turn.
+    pub(crate) fn waiting(key: FileKey, path: Arc<Path>, source: Option<Source>) -> Self {
         Self {
-            key: seen.key,
-            path: seen.path.clone(),
-            restart: seen.hint.restart,
-            live: seen.live,
+            key,
+            path,
+            source,
+            restart: 0,
+            live: false,
             gone: false,
-            source: None,
             first: None,
             expected: None,
             generation: None,
@@ -200,6 +195,7 @@ impl ChainFile {
             quiet_since: None,
             waited_since: None,
             awaits_listing: None,
+            is_confirmed: false,
         }
     }
 

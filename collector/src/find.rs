@@ -49,7 +49,7 @@ const MOMENTS_LIMIT: u32 = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct LookAgain {
     sequence: Arc<AtomicU64>,
-    folders: Arc<std::sync::Mutex<HashSet<PathBuf>>>,
+    chains: Arc<std::sync::Mutex<HashMap<StreamId, Arc<Chain>>>>,
     stop: Arc<AtomicBool>,
     bell: Bell,
 }
@@ -57,14 +57,14 @@ pub(crate) struct LookAgain {
 impl LookAgain {
     /// Nothing asked yet.
     pub(crate) fn new(bell: Bell) -> Self {
-        let (sequence, folders) = Default::default();
-        Self { sequence, folders, stop: Arc::default(), bell }
+        let (sequence, chains) = Default::default();
+        Self { sequence, chains, stop: Arc::default(), bell }
     }
 
-    /// Asks for a listing of the chains of a folder; it will have at least the returned sequence number.
-    pub(crate) fn at(&self, folder: &Path) -> u64 {
+    /// Asks for a listing of a chain, also if it has no file any more; it will have at least the returned sequence number.
+    pub(crate) fn at(&self, chain: &Arc<Chain>) -> u64 {
         let asked = self.sequence.fetch_add(1, Ordering::SeqCst) + 1;
-        self.folders.lock().expect("no holder panics").insert(folder.into());
+        self.chains.lock().expect("no holder panics").insert(chain.id, chain.clone());
         self.bell.ring();
         asked
     }
@@ -165,6 +165,8 @@ pub(crate) struct Finder {
     complained: HashSet<PathBuf>,
     /// Folders whose names moved while they were read.
     unsteady: HashMap<PathBuf, Sight>,
+    /// Chains of which somebody waits for a listing.
+    asked: HashMap<StreamId, Arc<Chain>>,
     at_start: bool,
 }
 
@@ -192,6 +194,7 @@ impl Finder {
             spooled,
             complained: HashSet::new(),
             unsteady: HashMap::new(),
+            asked: HashMap::new(),
             at_start: true,
         }
     }
@@ -227,7 +230,8 @@ impl Finder {
             });
             walk_due |= news.folders;
             let mut changed = news.changed;
-            changed.extend(self.again.folders.lock().expect("no holder panics").drain());
+            self.asked.extend(self.again.chains.lock().expect("no holder panics").drain());
+            changed.extend(self.asked.values().map(|chain| chain.folder.clone()));
             if missed {
                 self.counters.watch_overflows.add(1);
             }
@@ -240,7 +244,7 @@ impl Finder {
                 walk_due = false;
             }
             for folder in changed {
-                self.list(&folder, true);
+                self.list(&folder);
             }
         }
     }
@@ -264,20 +268,20 @@ impl Finder {
             self.leaves.keys().filter(|path| !walk.leaves.contains_key(*path)).cloned().collect();
         self.leaves = walk.leaves;
         for folder in gone {
-            self.list(&folder, false);
+            self.list(&folder);
         }
         let folders: Vec<PathBuf> = self.leaves.keys().cloned().collect();
         for folder in folders {
             if self.again.stop.load(Ordering::Relaxed) {
                 return;
             }
-            self.list(&folder, false);
+            self.list(&folder);
         }
         self.counters.chains.set(self.chains.len() as u64);
     }
 
-    /// Looks at one folder, and says what is new in it. `asked`: somebody waits for a listing even if nothing is.
-    fn list(&mut self, folder: &Path, asked: bool) {
+    /// Looks at one folder, and says what is new in it, and what was asked for.
+    fn list(&mut self, folder: &Path) {
         let sequence = self.again.sequence.load(Ordering::SeqCst);
         self.watch.add(folder);
         let Some(Sight { looked, mut opened, .. }) = self.look_until_steady(folder) else { return };
@@ -292,6 +296,10 @@ impl Finder {
             by_chain.entry(known.chain.id).or_default();
             chains.entry(known.chain.id).or_insert_with(|| known.chain.clone());
         }
+        for chain in self.asked.values().filter(|chain| chain.folder == folder) {
+            by_chain.entry(chain.id).or_default();
+            chains.entry(chain.id).or_insert_with(|| chain.clone());
+        }
         self.names.remove(folder);
         for (id, mut files) in by_chain {
             files.sort_by(|a, b| a.hint.cmp(&b.hint));
@@ -302,7 +310,7 @@ impl Finder {
                 self.names.entry(parent).or_default().insert(name.into(), id);
             }
             let chain = chains.remove(&id).expect("each group has its chain");
-            self.tell(chain, files, &mut opened, sequence, asked);
+            self.tell(chain, files, &mut opened, sequence);
         }
     }
 
@@ -313,9 +321,9 @@ impl Finder {
         files: Vec<Looked>,
         opened: &mut HashMap<FileKey, File>,
         sequence: u64,
-        asked: bool,
     ) {
         let id = chain.id;
+        let asked = self.asked.remove(&id).is_some();
         let prints: Vec<Print> = files.iter().map(Looked::print).collect();
         let last = self.chains.get(&id).map_or(&[][..], |known| &known.files);
         let same_names = last.len() == prints.len()

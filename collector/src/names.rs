@@ -72,7 +72,11 @@ pub(crate) fn is_ignored(name: &str) -> bool {
 /// Takes a rotated file's name apart; `None` when it does not look like one.
 pub(crate) fn rotated(name: &str) -> Option<Rotated> {
     let plain = name.strip_suffix(".gz").unwrap_or(name);
-    if let Some(found) = suffixed(plain) {
+    // `node-7` is a name; `app.log-20261121` is not.
+    let is_place = |found: &Rotated| {
+        !found.hint.dated.is_empty() || plain[found.base.len()..].starts_with('.')
+    };
+    if let Some(found) = suffixed(plain).filter(is_place) {
         return Some(found);
     }
     if let Some(found) = inserted(plain) {

@@ -139,6 +139,21 @@ impl Source {
         }
     }
 
+    /// How many decompressed bytes there are, as far as that is known without reading them: a gzip file says it in its last four bytes.
+    pub(crate) fn size(&self) -> u64 {
+        let len = self.file().metadata().map_or(0, |metadata| metadata.len());
+        match self {
+            Self::Plain(_) => len,
+            Self::Gzip(gzip) => {
+                let mut bytes = [0; 4];
+                let end = len.saturating_sub(4);
+                let is_read = gzip.file.read_exact_at(&mut bytes, end).is_ok();
+                // Modulo 2^32, and of the last member: for what is larger it says less, never more.
+                if is_read { u64::from(u32::from_le_bytes(bytes)) } else { 0 }
+            }
+        }
+    }
+
     /// Gives back the last bytes of the last read, which will be read again.
     pub(crate) fn keep(&mut self, tail: &[u8]) {
         if let Self::Gzip(gzip) = self {
@@ -316,6 +331,7 @@ mod tests {
         let end = text.len() as u64;
         assert_eq!(source.read(end - 10, &mut buffer).unwrap(), 10);
         assert_eq!(source.read(end, &mut buffer).unwrap(), 0);
+        assert_eq!(source.size(), end);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub(crate) struct Stream {
     late: Vec<ChainFile>,
     /// Late bytes that were shipped: until they are safe, the checkpoint must not say that they are.
     late_shipped: Vec<LateShipped>,
+    /// Not yet counted.
+    late_bytes: u64,
     coverage: Coverage,
     /// What the chain's files were, as far as it matters: also from before a restart.
     remembered: Vec<Remembered>,
@@ -98,6 +100,7 @@ pub(crate) struct Stream {
     has_history: bool,
     /// Whether its present files may be passed over, as `start_at: end` says.
     may_skip: bool,
+    was_listed: bool,
     acknowledged: Position,
     in_flight: Tally,
     flush_at: Option<Instant>,
@@ -124,6 +127,7 @@ impl Stream {
             held: VecDeque::new(),
             late: Vec::new(),
             late_shipped: Vec::new(),
+            late_bytes: 0,
             coverage: Coverage::new(chain.id),
             remembered: entry.map_or_else(Vec::new, |entry| entry.files),
             ignored: HashSet::new(),
@@ -131,6 +135,7 @@ impl Stream {
             read: start,
             has_history: position.is_some(),
             may_skip: position.is_none() && chain.start_at == StartAt::End,
+            was_listed: false,
             acknowledged: start,
             in_flight: Tally::default(),
             flush_at: None,
@@ -144,6 +149,7 @@ impl Stream {
 
     /// Reads for one turn.
     pub(crate) fn turn(&mut self, desk: &mut Desk<'_>) -> Outcome {
+        desk.counters.late_bytes.add(std::mem::take(&mut self.late_bytes));
         let mut left = desk.quantum;
         let wait = loop {
             let Some(front) = self.files.front() else { break self.without_files(desk) };
@@ -281,10 +287,16 @@ impl Stream {
             }
         }
         self.find_rewritten(desk);
-        let front = self.files.front().expect("it was just looked at");
-        if let (Some(first), Some(_)) = (front.first, &front.source) {
-            self.begin_at(first, desk);
+        let front = self.files.front_mut().expect("it was just looked at");
+        let (Some(first), Some(_)) = (front.first, &front.source) else { return Begin::Done };
+        // It may have been truncated after the listing that brought it: then copies came that are older than what it has now.
+        if front.live && !front.is_confirmed && !self.chain.is_pod {
+            if front.awaits_listing.is_none() {
+                front.awaits_listing = Some(desk.again.at(&self.chain));
+            }
+            return Begin::Wait(None);
         }
+        self.begin_at(first, desk);
         Begin::Done
     }
 
@@ -432,7 +444,7 @@ impl Stream {
 
     /// Decides at the end of the front whether it is over.
     fn at_end(&mut self, desk: &mut Desk<'_>) -> AtEnd {
-        self.identify_successors(desk);
+        let again = self.identify_successors(desk);
         let ready = self.files.iter().skip(1).filter(|file| file.has_line()).count();
         let own_links = self.own_links();
         let front = self.files.front_mut().expect("the file at whose end this is");
@@ -456,30 +468,32 @@ impl Stream {
             }
             return AtEnd::Wait(Some(since + desk.deleted_wait));
         }
-        AtEnd::Wait(None)
+        AtEnd::Wait(again)
     }
 
     fn own_links(&self) -> u64 {
         self.files.front().map_or(0, |front| u64::from(self.links.contains_key(&front.key)))
     }
 
-    /// Looks whether the next files have lines by now.
-    fn identify_successors(&mut self, desk: &Desk<'_>) {
+    /// Looks whether the next files have lines by now. Returns when to look again, if one of them only lacks a time.
+    fn identify_successors(&mut self, desk: &Desk<'_>) -> Option<Instant> {
         let decode = &self.chain.decode;
+        let mut again = None;
         for file in self.files.iter_mut().skip(1).filter(|file| file.first.is_none()) {
             let Some(source) = file.source.as_mut() else { continue };
-            // A gzip file may have looked empty when it was found.
-            if let Ok(Identity::Found(first)) = identify(source, decode, !file.live) {
-                file.first = Some(first);
-            } else if let Ok(Identity::NotYet) = identify(source, decode, false) {
-                let since = *file.waited_since.get_or_insert(desk.now);
-                if desk.now.duration_since(since) >= PATIENCE
-                    && let Ok(Identity::Found(first)) = identify(source, decode, true)
-                {
-                    file.first = Some(first);
+            let due = file.waited_since.map(|since| since + PATIENCE);
+            let is_final = !file.live || due.is_some_and(|due| due <= desk.now);
+            match identify(source, decode, is_final) {
+                Ok(Identity::Found(first)) => file.first = Some(first),
+                Ok(Identity::NotYet) => {
+                    let due = *file.waited_since.get_or_insert(desk.now) + PATIENCE;
+                    again = Some(again.map_or(due, |again: Instant| again.min(due)));
                 }
+                // It may become a gzip file, or get its first line; a damaged one has its turn.
+                Ok(Identity::Empty | Identity::Binary) | Err(_) => {}
             }
         }
+        again
     }
 
     /// The generation of a file that starts with `head`, if it was seen before under any name.

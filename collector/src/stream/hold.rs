@@ -8,12 +8,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use rookery_core::Position;
 use rookery_core::batch::Fate;
 
 use super::{Begin, Desk, Stream};
-use crate::chain::Seen;
 use crate::checkpoint::Remembered;
 use crate::counters::SPOOL_BUDGET;
 use crate::file::{ChainFile, First};
@@ -26,6 +27,7 @@ pub(super) struct Held {
     /// Where it ends.
     end: Position,
     key: FileKey,
+    path: Arc<Path>,
     file: File,
 }
 
@@ -60,7 +62,8 @@ impl Stream {
             known.size = known.size.max(end.offset);
         }
         if let Some(source) = file.source {
-            self.held.push_back(Held { end, key: file.key, file: source.into_file() });
+            let (key, path) = (file.key, file.path);
+            self.held.push_back(Held { end, key, path, file: source.into_file() });
         }
         for late in self.late.drain(..).rev() {
             self.files.push_front(late);
@@ -73,7 +76,13 @@ impl Stream {
     pub(super) fn let_go(&mut self) {
         let acknowledged = self.acknowledged;
         while self.held.front().is_some_and(|held| held.end <= acknowledged) {
-            self.held.pop_front();
+            let Some(held) = self.held.pop_front() else { break };
+            let known = self.remembered.iter().find(|k| k.generation == held.end.generation);
+            if let Some(known) = known.copied()
+                && let Ok(source) = Source::new(held.file)
+            {
+                self.note_late(&known, held.key, &held.path, source);
+            }
         }
         let safe = |late: &LateShipped| late.end.is_some_and(|end| end <= acknowledged);
         for late in self.late_shipped.iter().filter(|late| safe(late)) {
@@ -186,22 +195,24 @@ impl Stream {
         true
     }
 
-    /// Bytes came to a file that was read to its end: they wait for the end of the one that is being read.
-    pub(super) fn note_late(&mut self, known: &Remembered, seen: &mut Seen, desk: &Desk<'_>) {
-        let Some(end) = known.end.filter(|end| *end > 0 && seen.size > *end) else { return };
-        let is_front = |file: &ChainFile| file.base > 0 && file.key == seen.key;
-        if self.late.iter().chain(&self.files).any(is_front)
-            || self.late_shipped.iter().any(|late| late.of == known.generation)
-        {
+    /// Whether a file that was read to its end has more by now; then these bytes wait for the end of the one that is being read.
+    pub(super) fn note_late(
+        &mut self,
+        known: &Remembered,
+        key: FileKey,
+        path: &Arc<Path>,
+        source: Source,
+    ) {
+        let size = source.size();
+        let Some(end) = known.end.filter(|end| *end > 0 && size > *end) else { return };
+        if self.late_shipped.iter().any(|late| late.of == known.generation) {
             return;
         }
-        let Some(Ok(source @ Source::Plain(_))) = seen.open().map(Source::new) else { return };
-        desk.counters.late_bytes.add(seen.size - end);
-        let mut file = ChainFile::new(seen, source);
+        self.late_bytes += size - end;
+        let mut file = ChainFile::waiting(key, path.clone(), Some(source));
         file.base = end;
-        file.live = false;
         file.first = Some(First::default());
-        file.size = seen.size - end;
+        file.size = size - end;
         self.late_shipped.push(LateShipped { of: known.generation, from: end, to: end, end: None });
         // With nothing being read there is nothing to wait for.
         match self.files.front() {

@@ -35,8 +35,9 @@ enum Role {
 impl Stream {
     /// Takes in a listing.
     pub(crate) fn listed(&mut self, mut listing: Listing, desk: &mut Desk<'_>) {
-        if !listing.at_start {
-            self.may_skip = false;
+        if !std::mem::replace(&mut self.was_listed, true) {
+            // What comes later was not there at the start.
+            self.may_skip &= listing.at_start;
         }
         self.note_links(&mut listing.files);
         self.find_rewritten(desk);
@@ -86,10 +87,12 @@ impl Stream {
             // No copy in a listing that was made after the truncation: there is none.
             if file.awaits_listing.is_some_and(|at| listing.sequence >= at) {
                 file.awaits_listing = None;
+                file.is_confirmed = true;
             }
         }
         self.forget_absent(&listing.files);
         self.unlink_unneeded();
+        desk.counters.late_bytes.add(std::mem::take(&mut self.late_bytes));
     }
 
     /// One file with two names, one of them in the spool, is one file.
@@ -116,7 +119,11 @@ impl Stream {
             let same = |known: &&Remembered| known.key == seen.key;
             let known = self.remembered.iter().find(same).copied();
             if let Some(known) = known.filter(|known| self.is_covered(known)) {
-                self.note_late(&known, seen, desk);
+                if known.end.is_some_and(|end| seen.size > end)
+                    && let Some(Ok(source)) = seen.open().map(Source::new)
+                {
+                    self.note_late(&known, seen.key, &seen.path, source);
+                }
                 return Role::Covered;
             }
         }
@@ -140,7 +147,7 @@ impl Stream {
     }
 
     /// What a file is by its first bytes, whatever its name and inode.
-    fn role_by_content(&mut self, seen: &Seen, source: &mut Source, first: First) -> Role {
+    fn role_by_content(&mut self, seen: &mut Seen, source: &mut Source, first: First) -> Role {
         let head = source.head(START_BYTES).unwrap_or_default();
         let Some(generation) = self.known_as(&head, &first, seen.key) else {
             // A file that waits has no generation to be known by.
@@ -157,9 +164,15 @@ impl Stream {
             known.key = seen.key;
             *known
         });
-        match known.is_some_and(|known| self.is_covered(&known)) {
-            true => Role::Covered,
-            false => Role::New(Some(generation)),
+        match known.filter(|known| self.is_covered(known)) {
+            Some(known) => {
+                // The compressed form may have more than was there when the file was left.
+                if let Some(Ok(source)) = seen.open().map(Source::new) {
+                    self.note_late(&known, seen.key, &seen.path, source);
+                }
+                Role::Covered
+            }
+            None => Role::New(Some(generation)),
         }
     }
 

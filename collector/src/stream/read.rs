@@ -203,6 +203,8 @@ impl Stream {
             let fate = Fate::Lost(UNREADABLE.into());
             self.pass_over(self.read.offset, known, fate, desk.counters);
         }
+        // What its length promises will not come.
+        self.ignored.extend(self.files.front().map(|front| front.key));
         self.end_front();
         Outcome::More
     }
@@ -257,7 +259,7 @@ impl Stream {
             (file.key, file.path) = (key, path);
             file.source = Some(source);
         } else {
-            file.awaits_listing = Some(desk.again.at(&self.chain.folder));
+            file.awaits_listing = Some(desk.again.at(&self.chain));
         }
         let place = if successor.live { last } else { at + 1 };
         self.files.insert(place, successor);

@@ -25,6 +25,12 @@ pub(crate) enum Form {
     Cri,
     /// A time and the message; the record is the whole line.
     Plain,
+    /// The same with a time in whole seconds.
+    Coarse,
+    /// No time at all.
+    Untimed,
+    /// As Docker's json-file driver does.
+    Docker,
 }
 
 /// A program that writes lines that it remembers.
@@ -50,6 +56,20 @@ impl Writer {
             Form::Cri => {
                 let body = format!("message {number} with some words in it");
                 (format!("{time} stdout F {body}"), body)
+            }
+            Form::Coarse => {
+                let second = &time[..19];
+                let line = format!("{second}Z INFO message {number} with some words in it");
+                (line.clone(), line)
+            }
+            Form::Untimed => {
+                let line = format!("message number {number} with some more words in it");
+                (line.clone(), line)
+            }
+            Form::Docker => {
+                let body = format!("message {number} with some words in it");
+                let line = format!(r#"{{"log":"{body}\n","stream":"stdout","time":"{time}"}}"#);
+                (line, body)
             }
             Form::Plain => {
                 let line = format!("{time} INFO message {number} with some words in it");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
-use crate::bench::{Bench, Form, POD, Writer, counter, gzip};
+use crate::bench::{Bench, Form, POD, Writer, counter, eventually, gzip};
 use crate::store::Store;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,5 +353,96 @@ async fn a_gzip_file_that_is_still_written_is_read_when_it_is_whole() {
     writer.write(10);
     let collector = bench.start();
     file.write_all(&packed[packed.len() / 2..]).unwrap();
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_without_a_time_are_known_by_their_start() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(&bench.path("log/app.log"), Form::Untimed);
+    let mut collector = bench.start();
+    for round in 0..4 {
+        writer.write(300);
+        bench.store.wait_for(writer.lines.len() - 100);
+        let rotated = writer.rotate(&format!("app.log.2026112{round}-010203"));
+        writer.write(20);
+        if round % 2 == 0 {
+            gzip(&rotated);
+        }
+        bench.store.wait_for(writer.lines.len() - 10);
+        bench.crash(collector).await;
+        writer.write(5);
+        collector = bench.start();
+    }
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_within_a_second_of_coarse_times_get_the_same_numbers_without_the_checkpoint() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(&bench.path("log/app.log"), Form::Coarse);
+    let mut collector = bench.start();
+    for round in 0..5 {
+        writer.write(50);
+        bench.store.wait_for(writer.lines.len());
+        writer.rotate(&format!("app.log.2026112{round}-010203"));
+        writer.write(50);
+        bench.store.wait_for(writer.lines.len());
+        bench.stop(collector).await;
+        bench.forget();
+        collector = bench.start();
+    }
+    bench.finish(collector, &writer).await;
+    // The same, told by the store where to go on.
+    let bench = bench.with_store(bench.store.clone());
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    writer.write(10);
+    let marks = bench.store.look(|s| s.accounts.iter().map(|(id, a)| (*id, a.mark)).collect());
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let (config, queue) = (bench.config.clone(), bench.store.queue());
+    let collector =
+        rookery_collector::Collector::start(config, queue, Some(marks), &cancel).unwrap();
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_docker_is_read_through_its_link_with_its_rotated_files() {
+    let bench = Bench::new();
+    let folder = bench.path("docker/4f5e");
+    let mut writer = Writer::new(&folder.join("4f5e-json.log"), Form::Docker);
+    let pod = bench.path(&format!("pods/{POD}/nginx"));
+    fs::create_dir_all(&pod).unwrap();
+    std::os::unix::fs::symlink(&writer.path, pod.join("0.log")).unwrap();
+    writer.write(10);
+    writer.rotate("4f5e-json.log.1");
+    writer.write(10);
+    let collector = bench.start();
+    bench.store.wait_for(20);
+    fs::rename(folder.join("4f5e-json.log.1"), folder.join("4f5e-json.log.2")).unwrap();
+    writer.write(10);
+    writer.rotate("4f5e-json.log.1");
+    writer.write(10);
+    bench.finish(collector, &writer).await;
+    assert_eq!(bench.store.look(|state| state.records.len()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_late_is_found_in_the_compressed_file_too() {
+    let bench = Bench::new();
+    let mut writer = bench.program();
+    let collector = bench.start();
+    writer.write(10);
+    bench.store.wait_for(10);
+    let mut late = Writer::new(&writer.path, Form::Plain);
+    let rotated = writer.rotate("app.log.20261121");
+    writer.write(10);
+    bench.store.wait_for(20);
+    late.lines = writer.lines.clone();
+    late.write(5);
+    gzip(&rotated);
+    writer.lines = late.lines;
+    eventually("the count", || counter(&collector, "late_bytes") > 0).await;
+    writer.rotate("app.log.20261122");
+    writer.write(10);
     bench.finish(collector, &writer).await;
 }

@@ -48,7 +48,7 @@ impl Life {
         };
         let writer = match form {
             Form::Cri => bench.container(),
-            Form::Plain => bench.program(),
+            _ => bench.program(),
         };
         Self {
             bench,
