@@ -169,8 +169,9 @@ async fn queries_by_chance_have_one_answer_on_all_stores() -> Result<()> {
             if !conformance::same(&want, &got) {
                 differ += 1;
                 eprintln!(
-                    "seed {seed}, {name}: {}\n{}",
+                    "seed {seed}, {name}: {} ({:?})\n{}",
                     case.query,
+                    case.asked,
                     conformance::difference(&want, &got)
                 );
             }

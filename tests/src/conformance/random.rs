@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use rookery_core::TimeRange;
 use rookery_core::time::{self, SECOND};
 use serde_json::{Map, Value, json};
 
@@ -120,9 +121,23 @@ fn record(id: usize, clock: &mut i64, dice: &mut Dice) -> Map<String, Value> {
 fn case(line: usize, end: i64, dice: &mut Dice) -> Case {
     let mut query = String::new();
     filter(2, end, dice, &mut query);
-    let ordered = pipes(dice, &mut query);
+    let mut asked = Asked::at(end + SECOND);
+    let ordered = if dice.roll(6) == 0 {
+        query.push_str(" | fields id, _time");
+        asked.newest = Some(1 + dice.roll(30) as u64);
+        true
+    } else {
+        pipes(dice, &mut query)
+    };
+    if dice.roll(5) == 0 {
+        let start = START + dice.roll(1000) as i64 * ((end - START) / 1000);
+        asked.window = TimeRange { start, end: start + (end - START) / 4 };
+    }
+    if dice.roll(8) == 0 {
+        asked.scope = Some("{app!=\"db\"} !user:eve".into());
+    }
     let answer = Answer::Rows { ordered, rows: Vec::new() };
-    Case { line, answer_lines: (0, 0), asked: Asked::at(end + SECOND), query, answer }
+    Case { line, answer_lines: (0, 0), asked, query, answer }
 }
 
 fn filter(depth: usize, end: i64, dice: &mut Dice, out: &mut String) {
