@@ -2,14 +2,15 @@
 //!
 //! A text is a number when it is an integer, a decimal (`-1.5`, `2e3`, `1_000`), a size (`1.5KiB`, `10MB`; in bytes) or a
 //! duration (`1h5m`, `250ms`; in nanoseconds). `math` also understands RFC 3339 times (nanoseconds since the epoch) and IPv4
-//! addresses. Everything else is not a number (`NaN`).
+//! addresses. Everything else is not a number (`NaN`). What a text is, filters and pipes read alike
+//! ([`rookery_core::filter::eval::number`]); here is only a shorter way for the usual ones.
 //!
 //! A number prints without exponent, as short as it reads back; whole numbers without a point.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
 use arrow_array::Array;
+use rookery_core::filter::eval::number as texts;
 use rookery_core::rows::{Column, dictionary_values};
 use rookery_core::time;
 
@@ -20,24 +21,22 @@ const EXACT_POWERS: [f64; 16] =
 /// The digits that always fit an `f64` exactly.
 const EXACT_DIGITS: usize = 15;
 
-/// The number that a text is: an integer, a decimal, a size or a duration.
+/// The number that a text is: an integer, a decimal, a size or a duration. Words like `inf` are none.
 pub(crate) fn number(text: &str) -> Option<f64> {
-    let first = *text.as_bytes().first()?;
-    if !first.is_ascii_digit() && !matches!(first, b'-' | b'+' | b'.') {
-        return None;
+    match text.as_bytes() {
+        [b'0'..=b'9' | b'.', ..] | [b'-' | b'+', b'0'..=b'9' | b'.', ..] => {
+            plain(text).or_else(|| texts::plain(text))
+        }
+        _ => None,
     }
-    plain(text).or_else(|| unusual(text))
 }
 
 /// [`number`], or a time in nanoseconds since the epoch, or an IPv4 address; `NaN` for everything else.
 pub(crate) fn math_number(text: &str) -> f64 {
-    if let Some(value) = number(text) {
-        return value;
-    }
-    if let Some(nanos) = rfc3339_nanos(text) {
-        return nanos as f64;
-    }
-    text.parse::<Ipv4Addr>().map_or(f64::NAN, |ip| f64::from(u32::from(ip)))
+    number(text)
+        .or_else(|| texts::parse_rfc3339(text).map(|nanos| nanos as f64))
+        .or_else(|| texts::parse_ipv4(text).map(f64::from))
+        .unwrap_or(f64::NAN)
 }
 
 /// Digits with at most one point and at most [`EXACT_DIGITS`] of them: what nearly every number in a log is.
@@ -69,142 +68,16 @@ fn plain(text: &str) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-#[cold]
-fn unusual(text: &str) -> Option<f64> {
-    if let Some(value) = other_base(text) {
-        return Some(value);
-    }
-    let last = *text.as_bytes().last()?;
-    if last.is_ascii_digit() || last == b'.' {
-        if text.contains('_') {
-            return text.replace('_', "").parse().ok();
-        }
-        return text.parse().ok();
-    }
-    quantity(text)
-}
-
-/// A whole number in base 16, 8 or 2: `0xff`, `0o17`, `0b101`.
-fn other_base(text: &str) -> Option<f64> {
-    let (prefix, digits) = text.split_at_checked(2)?;
-    let base = match prefix {
-        "0x" | "0X" => 16,
-        "0o" | "0O" => 8,
-        "0b" | "0B" => 2,
-        _ => return None,
-    };
-    let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
-    u64::from_str_radix(digits, base).ok().filter(|_| plain).map(|value| value as f64)
-}
-
-/// A size or a duration: numbers, each with its unit, which add up.
-fn quantity(text: &str) -> Option<f64> {
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = 0f64;
-    let mut sizes = None;
-    while !rest.is_empty() {
-        let digits = rest.bytes().position(|b| !matches!(b, b'0'..=b'9' | b'.' | b'_'))?;
-        let amount =
-            plain(&rest[..digits]).or_else(|| rest[..digits].replace('_', "").parse().ok())?;
-        rest = &rest[digits..];
-        let letters = rest.bytes().position(|b| b.is_ascii_digit()).unwrap_or(rest.len());
-        let (scale, is_size) = unit(&rest[..letters])?;
-        if sizes.is_some_and(|sizes| sizes != is_size) {
-            return None;
-        }
-        sizes = Some(is_size);
-        total += amount * scale;
-        rest = &rest[letters..];
-    }
-    Some(if negative { -total } else { total })
-}
-
-/// The factor of a unit, and whether it is one of sizes.
-fn unit(name: &str) -> Option<(f64, bool)> {
-    Some(match name {
-        "ns" => (1.0, false),
-        "us" | "µs" | "μs" => (1e3, false),
-        "ms" => (1e6, false),
-        "s" => (1e9, false),
-        "m" => (60e9, false),
-        "h" => (3600e9, false),
-        "d" => (86_400e9, false),
-        "w" => (7.0 * 86_400e9, false),
-        "y" => (365.0 * 86_400e9, false),
-        "B" => (1.0, true),
-        "K" | "KB" => (1e3, true),
-        "M" | "MB" => (1e6, true),
-        "G" | "GB" => (1e9, true),
-        "T" | "TB" => (1e12, true),
-        "Ki" | "KiB" => (1024.0, true),
-        "Mi" | "MiB" => (1_048_576.0, true),
-        "Gi" | "GiB" => (1_073_741_824.0, true),
-        "Ti" | "TiB" => (1_099_511_627_776.0, true),
-        _ => return None,
-    })
-}
-
 /// The nanoseconds of a duration, when the text is one (and not a plain number).
 pub(crate) fn duration_nanos(text: &str) -> Option<f64> {
-    let last = text.chars().next_back()?;
-    let first = *text.as_bytes().first()?;
-    if !matches!(last, 's' | 'm' | 'h' | 'd' | 'w' | 'y')
-        || !(first.is_ascii_digit() || first == b'-')
-    {
-        return None;
-    }
-    quantity(text)
+    // The units of sizes end in other letters.
+    let is_duration = text.ends_with(['s', 'm', 'h', 'd', 'w', 'y']);
+    if is_duration { number(text) } else { None }
 }
 
 /// A whole RFC 3339 time, as nanoseconds since the epoch.
 pub(crate) fn rfc3339_nanos(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
-    if bytes.len() < 19 || bytes[4] != b'-' || bytes[7] != b'-' || bytes[13] != b':' {
-        return None;
-    }
-    if let Some(nanos) = utc_nanos(bytes) {
-        return Some(nanos);
-    }
-    let time: jiff::Timestamp = text.parse().ok()?;
-    i64::try_from(time.as_nanosecond()).ok()
-}
-
-/// `2026-11-21T10:00:00.123Z`, the form that is stored, without a general parser.
-fn utc_nanos(bytes: &[u8]) -> Option<i64> {
-    let two = |at: usize| {
-        let (a, b) = (bytes.get(at)?.wrapping_sub(b'0'), bytes.get(at + 1)?.wrapping_sub(b'0'));
-        (a < 10 && b < 10).then(|| u32::from(a) * 10 + u32::from(b))
-    };
-    if bytes[10] != b'T' || bytes[16] != b':' || bytes.last() != Some(&b'Z') {
-        return None;
-    }
-    let year = two(0)? * 100 + two(2)?;
-    let (month, day, hour, minute, second) = (two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
-    let valid = (1..=12).contains(&month) && (1..=28).contains(&day);
-    if !valid || hour > 23 || minute > 59 || second > 59 || !(1678..=2261).contains(&year) {
-        return None;
-    }
-    let mut fraction = 0i64;
-    if bytes.len() > 20 {
-        let digits = &bytes[20..bytes.len() - 1];
-        if bytes[19] != b'.' || digits.is_empty() || digits.len() > 9 {
-            return None;
-        }
-        for byte in digits {
-            let digit = byte.wrapping_sub(b'0');
-            fraction = (digit < 10).then(|| fraction * 10 + i64::from(digit))?;
-        }
-        fraction *= 10i64.pow(9 - digits.len() as u32);
-    }
-    let days = time::days_from_civil(i64::from(year), month, day);
-    let seconds = i64::from(hour * 3600 + minute * 60 + second);
-    Some(days * time::DAY + seconds * time::SECOND + fraction)
+    texts::parse_rfc3339(text)
 }
 
 /// Writes a number as LogsQL prints it.
