@@ -38,6 +38,9 @@ pub(crate) struct Remembered {
     pub(crate) size: u64,
     /// Where it ended, when it did.
     pub(crate) end: Option<u64>,
+    /// It is no file of its own, but what came late to the file of this generation.
+    #[serde(default)]
+    pub(crate) late_of: Option<u64>,
 }
 
 /// One stream.

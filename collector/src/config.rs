@@ -259,3 +259,44 @@ impl CollectorConfig {
         self.spool.directory.clone().unwrap_or_else(|| self.state_dir.join("spool"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> serde_json::Result<CollectorConfig> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn a_short_configuration_is_enough_and_an_unknown_key_is_an_error() {
+        let config = parse(
+            r#"{"files":[{"include":["/var/log/*.log"],"decode":{"format":"plain"}}],"pods":{},
+                "batch":{"flush_interval":"100ms"},"spool":{"limit":"2GiB"}}"#,
+        )
+        .unwrap();
+        config.check().unwrap();
+        assert_eq!(config.pods.unwrap().directory, PathBuf::from("/var/log/pods"));
+        assert_eq!(config.spool.limit, Bytes::mib(2048));
+        assert!(parse(r#"{"file":[]}"#).is_err());
+        assert!(parse(r#"{"files":[{"inklude":[]}]}"#).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_said_before_anything_starts() {
+        let table = [
+            (r#"{"files":[{}]}"#, "at least one glob"),
+            (r#"{"files":[{"include":["var/*.log"]}]}"#, "absolute"),
+            (r#"{"files":[{"include":["/var/{a"]}]}"#, "without its }"),
+            (r#"{"pods":{"include":["prod"]}}"#, "namespace/pod/container"),
+            (r#"{"threads":0}"#, "threads"),
+            (r#"{"tenant":"../x"}"#, "tenant"),
+            (r#"{"batch":{"rows":0}}"#, "rows"),
+            (r#"{"quantum":"1KiB"}"#, "quantum"),
+        ];
+        for (json, says) in table {
+            let error = parse(json).unwrap().check().unwrap_err().to_string();
+            assert!(error.contains(says), "{json}: {error}");
+        }
+    }
+}

@@ -142,6 +142,8 @@ pub(crate) struct ChainFile {
     pub(crate) offset: u64,
     /// Where its first byte lies in the physical file: not at 0 for what was written after its successor was begun.
     pub(crate) base: u64,
+    /// The generation of the file to which its bytes came late.
+    pub(crate) late_of: Option<u64>,
     /// The most decompressed bytes it is known to have had.
     pub(crate) size: u64,
     /// The bytes before `offset`.
@@ -188,6 +190,7 @@ impl ChainFile {
             generation: None,
             offset: 0,
             base: 0,
+            late_of: None,
             size: 0,
             guard: Guard::default(),
             long: None,

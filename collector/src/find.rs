@@ -101,6 +101,8 @@ struct Sight {
     passed: Vec<Looked>,
     /// Files that no chain has yet, opened.
     opened: HashMap<FileKey, File>,
+    /// Files that cannot be opened for now, for a reason that is not theirs.
+    refused: HashSet<FileKey>,
     /// How often it was tried.
     moments: u32,
 }
@@ -284,7 +286,8 @@ impl Finder {
     fn list(&mut self, folder: &Path) {
         let sequence = self.again.sequence.load(Ordering::SeqCst);
         self.watch.add(folder);
-        let Some(Sight { looked, mut opened, .. }) = self.look_until_steady(folder) else { return };
+        let Some(sight) = self.look_until_steady(folder) else { return };
+        let Sight { looked, mut opened, refused, .. } = sight;
         let mut by_chain: HashMap<StreamId, Vec<Looked>> = HashMap::new();
         let mut chains: HashMap<StreamId, Arc<Chain>> = HashMap::new();
         for file in looked {
@@ -303,6 +306,9 @@ impl Finder {
         self.names.remove(folder);
         for (id, mut files) in by_chain {
             files.sort_by(|a, b| a.hint.cmp(&b.hint));
+            // The order is kept: what is younger waits until it can be opened.
+            let refused_at = files.iter().position(|file| refused.contains(&file.key));
+            files.truncate(refused_at.unwrap_or(files.len()));
             for file in &files {
                 let parent = file.path.parent().unwrap_or(folder).to_path_buf();
                 let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -398,9 +404,13 @@ impl Finder {
             self.unsteady.insert(folder.into(), sight);
             return None;
         }
-        let Sight { looked, passed, opened, .. } = &mut sight;
-        // What could not be opened is not there yet.
-        looked.retain(|f| opened.contains_key(&f.key) || self.owners.contains_key(&f.key));
+        let Sight { looked, passed, opened, refused, .. } = &mut sight;
+        // What may not be opened is not there.
+        looked.retain(|f| {
+            opened.contains_key(&f.key)
+                || self.owners.contains_key(&f.key)
+                || refused.contains(&f.key)
+        });
         for file in passed.drain(..) {
             if opened.contains_key(&file.key) && !looked.iter().any(|f| f.key == file.key) {
                 looked.push(Looked { hint: file.hint.clone().left(), ..file });
@@ -411,7 +421,7 @@ impl Finder {
 
     /// Opens files that no chain has; returns whether there were any.
     fn open_new(&mut self, sight: &mut Sight) -> bool {
-        let Sight { looked, opened, .. } = sight;
+        let Sight { looked, opened, refused, .. } = sight;
         let mut fresh = false;
         for file in looked {
             if self.owners.contains_key(&file.key) || opened.contains_key(&file.key) {
@@ -426,7 +436,12 @@ impl Finder {
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => fresh = true,
-                Err(error) => self.cannot_open(&file.path.clone(), &error),
+                Err(error) => {
+                    if error.kind() != std::io::ErrorKind::PermissionDenied {
+                        refused.insert(file.key);
+                    }
+                    self.cannot_open(&file.path, &error);
+                }
             }
         }
         fresh

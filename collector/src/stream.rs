@@ -338,12 +338,12 @@ impl Stream {
         front.generation = Some(generation);
         front.offset = offset;
         front.size = front.size.max(offset);
-        let is_late = front.base > 0;
         self.read = Position { generation, offset };
         self.has_history = true;
         self.is_dirty = true;
+        let is_late = front.late_of.is_some();
+        self.remember(generation, first);
         if !is_late {
-            self.remember(generation, first);
             desk.counters.files_begun.add(1);
             self.skip_to_end(desk);
         }
@@ -352,8 +352,12 @@ impl Stream {
     /// The front's number: the one it had before, else the time of its first record, made greater than that of the file before it.
     fn generation_of_front(&mut self, first: &First, counters: &Counters) -> u64 {
         let front = self.files.front_mut().expect("a front to begin");
-        if front.base > 0 {
-            return self.read.generation + 1;
+        if let Some(of) = front.late_of {
+            let begun = |known: &&Remembered| {
+                known.late_of == Some(of) && known.generation >= self.read.generation
+            };
+            let begun = self.remembered.iter().find(begun).map(|known| known.generation);
+            return begun.unwrap_or(self.read.generation + 1);
         }
         let (key, expected) = (front.key, front.expected);
         let (mut head, mut size) = (Vec::new(), u64::MAX);
@@ -509,12 +513,20 @@ impl Stream {
 
     fn remember(&mut self, generation: u64, first: First) {
         let front = self.files.front().expect("the file to remember");
-        let key = front.key;
-        let size = front.size;
+        let (size, late_of) = (front.size, front.late_of);
+        // A file is found by its own entry, not by that of what came late to it.
+        let key = if late_of.is_some() { FileKey::default() } else { front.key };
         match self.remembered.iter_mut().find(|known| known.generation == generation) {
             Some(known) => known.key = key,
             None => {
-                self.remembered.push(Remembered { generation, first, key, size, end: None });
+                self.remembered.push(Remembered {
+                    generation,
+                    first,
+                    key,
+                    size,
+                    end: None,
+                    late_of,
+                });
             }
         }
         const REMEMBERED_LIMIT: usize = 64;

@@ -148,3 +148,38 @@ impl Walk {
         entries.flatten().filter(is_folder).map(|entry| entry.path()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{CollectorConfig, FilesConfig};
+
+    fn leaves(root: &Path, globs: &[&str]) -> Vec<String> {
+        let include = globs.iter().map(|glob| format!("{}/{glob}", root.display())).collect();
+        let files = vec![FilesConfig { include, ..FilesConfig::default() }];
+        let rules = Rules::new(&CollectorConfig { files, ..CollectorConfig::default() }).unwrap();
+        let mut entered = Vec::new();
+        let walk = Walk::new(&rules, &mut |folder| entered.push(folder.to_path_buf()));
+        // Everything that is looked into is watched before.
+        assert!(walk.leaves.keys().chain(&walk.branches).all(|folder| entered.contains(folder)));
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        walk.leaves.keys().map(name).collect()
+    }
+
+    #[test]
+    fn a_glob_leads_only_into_folders_where_it_may_match() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for folder in ["a/x/y", "b/x", "c"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(root, root.join("a/x/loop")).unwrap();
+        assert_eq!(leaves(root, &["a/*.log"]), ["a"]);
+        assert_eq!(leaves(root, &["*/x/*.log"]), ["a/x", "b/x"]);
+        assert_eq!(leaves(root, &["a/**/*.log"]), ["a", "a/x", "a/x/y"]);
+        assert_eq!(leaves(root, &["a/**"]), ["a", "a/x", "a/x/y"]);
+        assert_eq!(leaves(root, &["{b,c}/*.log"]), ["b", "c"]);
+        // Not there yet: the folder above is watched.
+        assert!(leaves(root, &["d/e/*.log"]).is_empty());
+    }
+}

@@ -236,3 +236,53 @@ fn timespec(duration: Duration) -> Timespec {
         tv_nsec: i64::from(duration.subsec_nanos()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until `done` says so of what was heard.
+    fn hear(watch: &mut Watch, done: impl Fn(&[(Vec<u8>, Change)]) -> bool) {
+        let mut heard = Vec::new();
+        for _ in 0..200 {
+            watch.wait(Duration::from_millis(50), |_, name, change| {
+                heard.push((name.to_vec(), change));
+            });
+            if done(&heard) {
+                return;
+            }
+        }
+        panic!("{heard:?}");
+    }
+
+    #[test]
+    fn writes_names_and_folders_are_told_apart_and_a_folder_that_comes_again_is_watched_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("logs");
+        let mut watch = Watch::new(Bell::new().unwrap());
+        watch.add(root.path());
+        for _ in 0..2 {
+            std::fs::create_dir(&folder).unwrap();
+            hear(&mut watch, |heard| heard.contains(&(b"logs".to_vec(), Change::Folders)));
+            watch.add(&folder);
+            std::fs::write(folder.join("a.log"), b"line\n").unwrap();
+            hear(&mut watch, |heard| {
+                heard.contains(&(b"a.log".to_vec(), Change::Names))
+                    && heard.contains(&(b"a.log".to_vec(), Change::Written))
+            });
+            std::fs::remove_dir_all(&folder).unwrap();
+            hear(&mut watch, |heard| heard.contains(&(b"logs".to_vec(), Change::Folders)));
+            assert!(!watch.is_partial());
+        }
+    }
+
+    #[test]
+    fn the_bell_ends_a_wait() {
+        let bell = Bell::new().unwrap();
+        let mut watch = Watch::new(bell.clone());
+        bell.ring();
+        let begun = Instant::now();
+        watch.wait(Duration::from_secs(60), |_, _, _| {});
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+}

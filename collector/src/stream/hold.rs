@@ -55,9 +55,9 @@ impl Stream {
                 late.to = file.base + file.offset;
                 late.end = Some(end);
             }
-        } else if let Some(known) =
-            self.remembered.iter_mut().find(|known| known.generation == end.generation)
-        {
+        }
+        let ended = |known: &&mut Remembered| known.generation == end.generation;
+        if let Some(known) = self.remembered.iter_mut().find(ended) {
             known.end = Some(end.offset);
             known.size = known.size.max(end.offset);
         }
@@ -90,8 +90,10 @@ impl Stream {
             if let Some(known) = known {
                 known.end = Some(late.to);
             }
+            self.remembered.retain(|known| known.late_of != Some(late.of));
         }
         self.late_shipped.retain(|late| !safe(late));
+        self.place_late();
         self.unlink_unneeded();
     }
 
@@ -203,7 +205,7 @@ impl Stream {
         path: &Arc<Path>,
         source: Source,
     ) {
-        let size = source.size();
+        let size = if known.late_of.is_some() { 0 } else { source.size() };
         let Some(end) = known.end.filter(|end| *end > 0 && size > *end) else { return };
         if self.late_shipped.iter().any(|late| late.of == known.generation) {
             return;
@@ -211,13 +213,23 @@ impl Stream {
         self.late_bytes += size - end;
         let mut file = ChainFile::waiting(key, path.clone(), Some(source));
         file.base = end;
+        file.late_of = Some(known.generation);
         file.first = Some(First::default());
         file.size = size - end;
         self.late_shipped.push(LateShipped { of: known.generation, from: end, to: end, end: None });
-        // With nothing being read there is nothing to wait for.
-        match self.files.front() {
-            None => self.files.push_front(file),
-            Some(_) => self.late.push(file),
+        self.late.push(file);
+    }
+
+    /// Lets late bytes have their turn when no file is before them: none is there, or they were begun before a restart.
+    pub(super) fn place_late(&mut self) {
+        let is_begun = |known: &Remembered| {
+            known.generation == self.read.generation && known.late_of.is_some()
+        };
+        let is_free = self.files.front().is_none_or(|front| front.generation.is_none());
+        if self.files.is_empty() || (is_free && self.remembered.iter().any(is_begun)) {
+            for late in self.late.drain(..).rev() {
+                self.files.push_front(late);
+            }
         }
     }
 }

@@ -91,6 +91,7 @@ impl Stream {
             }
         }
         self.forget_absent(&listing.files);
+        self.place_late();
         self.unlink_unneeded();
         desk.counters.late_bytes.add(std::mem::take(&mut self.late_bytes));
     }
@@ -329,6 +330,7 @@ impl Stream {
         let (acknowledged, read) = (self.acknowledged.generation, self.read.generation);
         self.remembered.retain(|known| {
             known.generation >= acknowledged.min(read)
+                || known.late_of.is_some()
                 || files.iter().any(|seen| seen.key == known.key)
         });
         let listed = |key: &FileKey| files.iter().any(|seen| seen.key == *key);

@@ -159,6 +159,37 @@ async fn lines_written_to_a_rotated_file_come_after_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_that_came_late_survive_crashes_before_and_while_they_are_read() {
+    let mut bench = Bench::new();
+    bench.config.batch.limit = Bytes(8 << 10);
+    bench.config.batch.in_flight = Bytes(8 << 10);
+    bench.config.quantum = Bytes(4 << 10);
+    let mut writer = bench.program();
+    let collector = bench.start();
+    writer.write(10);
+    bench.store.wait_for(10);
+    let mut late = Writer::new(&writer.path, Form::Plain);
+    writer.rotate("app.log.1");
+    writer.write(10);
+    bench.store.wait_for(20);
+    late.lines = writer.lines.clone();
+    late.write(2_000);
+    eventually("the count", || counter(&collector, "late_bytes") > 0).await;
+    writer.lines = late.lines.clone();
+    bench.crash(collector).await;
+    let mut collector = bench.start();
+    fs::rename(bench.path("log/app.log.1"), bench.path("log/app.log.2")).unwrap();
+    writer.rotate("app.log.1");
+    writer.write(10);
+    for records in (100..2_000).step_by(200) {
+        bench.store.wait_for(records);
+        bench.crash(collector).await;
+        collector = bench.start();
+    }
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_page_sees_how_far_reading_is() {
     let bench = Bench::new();
     let mut writer = bench.container();
