@@ -45,6 +45,10 @@ pub const QUERY_LIMIT_BYTES: usize = 64 << 10;
 /// How deep parentheses, conditions and subqueries may nest.
 pub const DEPTH_LIMIT: usize = 64;
 
+/// The most regular expressions of one query, with those of its subqueries: each may take
+/// [`rookery_core::filter::PATTERN_LIMIT_BYTES`].
+pub const PATTERNS_LIMIT: usize = 64;
+
 /// Reads a query. `now`, in nanoseconds since the epoch, is what `_time:5m` counts from.
 ///
 /// # Errors

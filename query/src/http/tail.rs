@@ -65,7 +65,9 @@ pub(super) async fn tail(
             service.config.tail_sessions
         ))
     })?;
-    let query = traceable(parameters.query()?)?;
+    let query = parameters.query()?;
+    let hidden = hidden(&query);
+    let query = traceable(query)?;
     let back = parameters.duration("start_offset")?.unwrap_or(5 * time::SECOND);
     let delay = parameters.duration("offset")?.unwrap_or(0);
     let interval =
@@ -73,7 +75,8 @@ pub(super) async fn tail(
     let interval =
         interval.map_or(service.config.tail_interval.0, Duration::from_nanos).max(INTERVAL_MIN);
     let from = parameters.received().saturating_sub(delay).saturating_sub(back);
-    let mut tail = Tail { service, parameters, query, delay, follower: Follower::new(from) };
+    let follower = Follower::new(from, hidden);
+    let mut tail = Tail { service, parameters, query, delay, follower };
     // The first look is awaited, so that what fails at once has a status.
     let first = tail.look().await?;
     let (sender, receiver) = mpsc::channel(PIECES_LIMIT);
@@ -201,6 +204,19 @@ fn traceable(mut query: Query) -> Result<Query> {
     Ok(query)
 }
 
+/// What is not printed: the copies, and a record's place unless the query says that it wants it.
+fn hidden(query: &Query) -> Vec<&'static str> {
+    let is_named = |field: &str| {
+        let named = FieldPattern::Name(field.into());
+        query
+            .pipes
+            .iter()
+            .any(|pipe| matches!(pipe, Pipe::Fields(patterns) if patterns.contains(&named)))
+    };
+    let places = [fields::GENERATION, fields::OFFSET].into_iter().filter(|field| !is_named(field));
+    COPIES.iter().map(|(_, copy)| *copy).chain(places).collect()
+}
+
 fn is_everything(pattern: &FieldPattern) -> bool {
     matches!(pattern, FieldPattern::Prefix(prefix) if prefix.is_empty())
 }
@@ -211,6 +227,8 @@ struct Follower {
     from: i64,
     /// Hashes of the places of records since `from`, with their times.
     seen: HashMap<u64, i64>,
+    /// Fields that are not printed.
+    hidden: Vec<&'static str>,
 }
 
 /// One record that was not sent.
@@ -221,8 +239,8 @@ struct Fresh {
 }
 
 impl Follower {
-    fn new(from: i64) -> Self {
-        Self { from, seen: HashMap::default() }
+    fn new(from: i64, hidden: Vec<&'static str>) -> Self {
+        Self { from, seen: HashMap::default(), hidden }
     }
 
     /// Prints what was not sent before, oldest first. `batches` are newest first, of at most `limit` rows; `until` is up to when
@@ -251,7 +269,7 @@ impl Follower {
         }
         for record in fresh.iter().rev() {
             let row = batches[record.batch].slice(record.row, 1)?;
-            write_lines(&mut out, &row, |name| COPIES.iter().any(|(_, copy)| *copy == name));
+            write_lines(&mut out, &row, |name| self.hidden.contains(&name));
         }
         self.from = self.from.max(until.saturating_sub(OVERLAP));
         let from = self.from;
@@ -326,7 +344,7 @@ mod tests {
     #[test]
     fn a_follower_sends_each_record_once_oldest_first() {
         let second = time::SECOND;
-        let mut follower = Follower::new(0);
+        let mut follower = Follower::new(0, COPIES.map(|(_, copy)| copy).to_vec());
         assert_eq!(sent(&mut follower, &[9, 7, 5], &[9, 7, 5], second), ["5", "7", "9"]);
         assert_eq!(sent(&mut follower, &[9, 8, 7, 5], &[9, 8, 7, 5], second), ["8"]);
         assert!(sent(&mut follower, &[9, 8], &[9, 8], 60 * second).is_empty());
@@ -336,12 +354,21 @@ mod tests {
 
     #[test]
     fn a_burst_is_cut_and_said() {
-        let mut follower = Follower::new(0);
+        let mut follower = Follower::new(0, COPIES.map(|(_, copy)| copy).to_vec());
         let lines = sent(&mut follower, &[5, 4, 3, 2, 1], &[5, 4, 3, 2, 1], 1);
         assert!(lines[0].contains("tail_rows_limit"), "{lines:?}");
         assert_eq!(lines[1..], ["1", "2", "3", "4", "5"]);
         let lines = sent(&mut follower, &[6, 5, 4, 3, 2], &[6, 5, 4, 3, 2], 1);
         assert_eq!(lines, ["6"], "the oldest was sent before: nothing was left out");
+    }
+
+    #[test]
+    fn places_are_printed_when_they_are_asked_for() {
+        let hidden = |text: &str| hidden(&logsql::parse(text, 0).unwrap()).len() - COPIES.len();
+        assert_eq!(
+            (hidden("a"), hidden("a | fields *"), hidden("a | fields _msg, _offset")),
+            (2, 2, 1)
+        );
     }
 
     #[test]

@@ -318,8 +318,15 @@ impl Parser<'_> {
     }
 
     /// Compiles a regular expression that stands at `at`.
-    pub(super) fn pattern(&self, at: usize, text: &str) -> Parsed<Pattern> {
+    pub(super) fn pattern(&mut self, at: usize, text: &str) -> Parsed<Pattern> {
+        self.count_pattern(at)?;
         Pattern::new(text).map_err(|error| self.bad_pattern(at, &error))
+    }
+
+    /// Compiles a regular expression that takes something out of a text.
+    pub(super) fn pattern_within_line(&mut self, at: usize, text: &str) -> Parsed<Pattern> {
+        self.count_pattern(at)?;
+        Pattern::within_line(text).map_err(|error| self.bad_pattern(at, &error))
     }
 
     fn bad_pattern(&self, at: usize, error: &rookery_core::Error) -> ParseError {
@@ -360,10 +367,24 @@ impl Parser<'_> {
     }
 
     /// Functions whose arguments are plain texts.
-    fn simple_function(&self, function: &str, arguments: &[String], start: usize) -> Parsed<Test> {
+    fn simple_function(
+        &mut self,
+        function: &str,
+        arguments: &[String],
+        start: usize,
+    ) -> Parsed<Test> {
+        let regexp = match (function, arguments) {
+            ("re", [text]) => Some(text.clone()),
+            ("pattern_match" | "pattern_match_full", [text]) => {
+                Some(super::templates::pattern_regexp(text, function == "pattern_match_full"))
+            }
+            _ => None,
+        };
+        if let Some(text) = regexp {
+            return self.pattern(start, &text).map(Test::Regexp);
+        }
         let wrong = |what: &str| Err(self.wrong(start, what));
         match (function, arguments) {
-            ("re", [text]) => self.pattern(start, text).map(Test::Regexp),
             ("contains_common_case", phrases) => match common_cases(phrases) {
                 Some(cases) => Ok(Test::ContainsAny(Values::list(cases))),
                 None => wrong(CASES_EXPECTED),
@@ -373,11 +394,6 @@ impl Parser<'_> {
                 None => wrong(CASES_EXPECTED),
             },
             ("seq", phrases) => Ok(Test::Sequence(phrases.to_vec())),
-            ("pattern_match" | "pattern_match_full", [text]) => {
-                let source =
-                    super::templates::pattern_regexp(text, function == "pattern_match_full");
-                self.pattern(start, &source).map(Test::Regexp)
-            }
             ("eq_field", [other]) => Ok(Test::EqualsField(other.as_str().into())),
             ("lt_field", [other]) => Ok(Test::LessThanField(other.as_str().into())),
             ("le_field", [other]) => Ok(Test::AtMostField(other.as_str().into())),
@@ -554,6 +570,7 @@ impl Parser<'_> {
         self.skip_space();
         let at = self.position;
         let text = self.argument("a regular expression in quotes")?;
+        self.count_pattern(at)?;
         Pattern::anchored(&text).map_err(|error| self.bad_pattern(at, &error))
     }
 }

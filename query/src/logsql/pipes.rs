@@ -473,7 +473,7 @@ impl Parser<'_> {
         self.skip_space();
         let at = self.position;
         let text = self.argument("a regular expression in quotes")?;
-        let pattern = self.pattern(at, &text)?;
+        let pattern = self.pattern_within_line(at, &text)?;
         if pattern.regex().capture_names().flatten().next().is_none() {
             return Err(self.wrong(
                 at,
@@ -560,7 +560,7 @@ impl Parser<'_> {
     fn replace_regexp(&mut self) -> Parsed<ReplaceRegexp> {
         let condition = self.condition()?;
         let (at, old, replacement) = self.replacement()?;
-        let pattern = self.pattern(at, &old)?;
+        let pattern = self.pattern_within_line(at, &old)?;
         let field = self.name_after("at")?;
         Ok(ReplaceRegexp { condition, field, pattern, replacement, limit: self.limit()? })
     }

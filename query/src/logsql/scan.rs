@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rookery_core::filter::FieldName;
 
 use super::ast::{FieldPattern, Options, Query, Subquery};
-use super::{DEPTH_LIMIT, ParseError, QUERY_LIMIT_BYTES, numbers};
+use super::{DEPTH_LIMIT, PATTERNS_LIMIT, ParseError, QUERY_LIMIT_BYTES, numbers};
+
+/// How much of a text an error repeats.
+const SHOWN_CHARS: usize = 24;
 
 /// The result of a rule.
 pub(super) type Parsed<T> = Result<T, ParseError>;
@@ -41,6 +44,8 @@ pub(super) struct Parser<'a> {
     /// The subqueries of the query that is being read.
     pub(super) subqueries: Vec<Subquery>,
     depth: usize,
+    /// How many regular expressions were compiled.
+    patterns: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -55,7 +60,7 @@ impl<'a> Parser<'a> {
                 ),
             });
         }
-        Ok(Self { text, position: 0, now, subqueries: Vec::new(), depth: 0 })
+        Ok(Self { text, position: 0, now, subqueries: Vec::new(), depth: 0, patterns: 0 })
     }
 
     /// A query, up to what cannot belong to it.
@@ -166,7 +171,7 @@ impl<'a> Parser<'a> {
     /// Something else should stand at `at`.
     pub(super) fn wrong(&self, at: usize, what: &str) -> ParseError {
         let found: String =
-            self.text[at..].split_whitespace().next().unwrap_or("").chars().take(20).collect();
+            self.text[at..].chars().take_while(|c| !c.is_whitespace()).take(SHOWN_CHARS).collect();
         let message = if found.is_empty() {
             format!("the text ends where {what} is expected")
         } else {
@@ -177,7 +182,8 @@ impl<'a> Parser<'a> {
 
     /// A name that is none of those known.
     pub(super) fn unknown(&self, at: usize, kind: &str, name: &str, known: &[&str]) -> ParseError {
-        let hint = match nearest(name, known) {
+        let name: String = name.chars().take(SHOWN_CHARS).collect();
+        let hint = match nearest(&name, known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", known.join(", ")),
         };
@@ -186,6 +192,17 @@ impl<'a> Parser<'a> {
             &format!("the name of a {kind}"),
             format!("there is no {kind} `{name}`: {hint}"),
         )
+    }
+
+    /// Takes one of the regular expressions that a query may have.
+    pub(super) fn count_pattern(&mut self, at: usize) -> Parsed<()> {
+        self.patterns += 1;
+        if self.patterns <= PATTERNS_LIMIT {
+            return Ok(());
+        }
+        let message =
+            format!("a query may have {PATTERNS_LIMIT} regular expressions: join some with `|`");
+        Err(self.error(at, "", message))
     }
 
     // Characters.

@@ -546,6 +546,12 @@ fn limits_hold() {
     for text in deep {
         assert!(parse(&text, NOW).is_err(), "{}…", &text[..20]);
     }
+    let patterns = |count: usize| "~a {x=~b} ".repeat(count / 2);
+    assert!(parse(&patterns(PATTERNS_LIMIT), NOW).is_ok());
+    assert!(parse(&patterns(PATTERNS_LIMIT + 2), NOW).is_err());
+    let name = "x".repeat(QUERY_LIMIT_BYTES - 10);
+    assert!(parse(&format!("* | {name}("), NOW).unwrap_err().message.len() < 1000);
+    assert!(parse(&format!("a) {name}"), NOW).unwrap_err().message.len() < 1000);
     let flat = "a or ".repeat(most / 5 - 1) + "a";
     assert!(parse(&flat, NOW).is_ok());
     let inside = format!("{}a{}", "(".repeat(DEPTH_LIMIT - 1), ")".repeat(DEPTH_LIMIT - 1));
