@@ -18,8 +18,8 @@ use rookery_core::{Error, Result};
 /// Fields whose name starts so belong to the execution: pipes keep them, no pipe sees them, the answer does not show them.
 pub(crate) const HIDDEN: char = '\0';
 
-/// The most bytes of text in one column of one batch, below what 32-bit offsets can hold.
-const TEXT_LIMIT_BYTES: usize = 1 << 30;
+/// The most bytes of text that a pipe may make in one column of one batch; well below what 32-bit offsets can hold.
+const TEXT_LIMIT_BYTES: usize = 512 << 20;
 
 /// Whether a field belongs to the execution.
 pub(crate) fn is_hidden(name: &str) -> bool {

@@ -28,6 +28,8 @@ pub(crate) struct Interner {
     hashes: Vec<u64>,
     table: HashTable<u32>,
     state: FixedState,
+    /// The number of the empty text.
+    empty: Option<u32>,
 }
 
 impl Default for Interner {
@@ -39,13 +41,30 @@ impl Default for Interner {
             hashes: Vec::new(),
             table: HashTable::new(),
             state: FixedState::with_seed(seed),
+            empty: None,
         }
     }
 }
 
 impl Interner {
     /// The number of a text.
+    ///
+    /// The empty one is told by its length alone: comparing nothing as bytes reads, with a mask of nothing, at an address
+    /// that need not exist, which costs a processor more than a hundred nanoseconds.
     pub(crate) fn intern(&mut self, text: &str) -> u32 {
+        match self.empty {
+            Some(empty) if text.is_empty() => empty,
+            _ => {
+                let at = self.find_or_insert(text);
+                if text.is_empty() {
+                    self.empty = Some(at);
+                }
+                at
+            }
+        }
+    }
+
+    fn find_or_insert(&mut self, text: &str) -> u32 {
         use std::hash::{BuildHasher as _, Hasher as _};
         let mut hasher = self.state.build_hasher();
         hasher.write(text.as_bytes());
@@ -211,8 +230,7 @@ impl Coder {
         }
     }
 
-    /// Empty values are told by their length alone: comparing them as bytes reads, with a mask of nothing, at an address that
-    /// need not exist, which costs a processor hundreds of cycles.
+    /// Neighbours are often equal. Empty values are not compared as bytes, see [`Interner::intern`].
     fn encode_texts(&mut self, array: &StringArray) {
         let mut empty = UNSEEN;
         let mut last: (&str, u32) = ("", UNSEEN);

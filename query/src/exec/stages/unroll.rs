@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::UInt32Array;
-use rookery_core::Result;
 use rookery_core::filter::Filter;
 use rookery_core::rows::Rows;
+use rookery_core::{Error, Result};
 
 use super::selection;
 use crate::exec::columns::{self, TextBuilder};
 use crate::exec::json;
 use crate::exec::pipeline::Stage;
+
+/// The most rows that one batch may become.
+const BATCH_LIMIT_ROWS: usize = 1 << 20;
 
 /// `unroll`.
 pub(crate) struct Unroll {
@@ -43,6 +46,12 @@ impl Stage for Unroll {
                 if json::array_items(text, &mut |item| items.push(item.into_owned())).is_none() {
                     items.clear();
                 }
+            }
+            if origin.len() > BATCH_LIMIT_ROWS {
+                return Err(Error::too_large(format!(
+                    "unroll makes more than {BATCH_LIMIT_ROWS} records out of {}: filter the long arrays out before it",
+                    rows.len
+                )));
             }
             let longest = items.iter().map(Vec::len).max().unwrap_or(0).max(1);
             for at in 0..longest {
