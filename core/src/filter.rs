@@ -184,12 +184,21 @@ pub struct Pattern {
 pub const PATTERN_LIMIT_BYTES: usize = 4 << 20;
 
 impl Pattern {
-    /// Compiles `text`; a match anywhere counts.
+    /// Compiles `text` as a condition: a match anywhere counts, and `.` matches a line's end too, so that a pattern can reach over the
+    /// lines of a stack trace.
     ///
     /// # Errors
     /// `invalid` with the compiler's explanation.
     pub fn new(text: &str) -> crate::Result<Self> {
-        Self::build(text, text)
+        Self::build(text, text, true)
+    }
+
+    /// Compiles `text` as something to extract or replace: `.` does not match a line's end.
+    ///
+    /// # Errors
+    /// `invalid` with the compiler's explanation.
+    pub fn within_line(text: &str) -> crate::Result<Self> {
+        Self::build(text, text, false)
     }
 
     /// Compiles `text` so that it must match a whole value, as in a stream selector.
@@ -197,11 +206,12 @@ impl Pattern {
     /// # Errors
     /// `invalid` with the compiler's explanation.
     pub fn anchored(text: &str) -> crate::Result<Self> {
-        Self::build(text, &format!("^(?:{text})$"))
+        Self::build(text, &format!("^(?:{text})$"), true)
     }
 
-    fn build(text: &str, source: &str) -> crate::Result<Self> {
+    fn build(text: &str, source: &str, over_lines: bool) -> crate::Result<Self> {
         let regex = regex::RegexBuilder::new(source)
+            .dot_matches_new_line(over_lines)
             .size_limit(PATTERN_LIMIT_BYTES)
             .build()
             .map_err(|e| {
