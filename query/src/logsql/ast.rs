@@ -262,14 +262,14 @@ pub struct StatsKey {
 /// What a value of a group is rounded down to. A value that is not of the kind stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bucket {
-    /// Times: multiples of `step` since the epoch, shifted: `floor((t + offset) / step) * step - offset`, in nanoseconds.
+    /// Times: `floor((t - offset) / step) * step + offset`, in nanoseconds since the epoch.
     Time {
         /// Width, in nanoseconds; above 0.
         step: i64,
-        /// What local time is ahead of UTC, in nanoseconds: `offset 2h` is UTC+2.
+        /// Where a bucket starts, in nanoseconds: the days of a place that is two hours ahead of UTC start at `offset -2h`.
         offset: i64,
     },
-    /// Times: the start of the calendar's unit, in a local time `offset` ahead of UTC.
+    /// Times: the start of the calendar's unit, moved as in `Time`.
     Calendar {
         /// Which unit.
         unit: CalendarUnit,
