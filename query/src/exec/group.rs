@@ -201,20 +201,28 @@ impl Coder {
                 }
             }
             Column::Time(a) if a.null_count() == 0 => self.encode_times(a.values()),
-            Column::Int(a) if a.null_count() == 0 => {
-                let mut last = None;
-                for value in a.values() {
-                    let code = match last {
-                        Some((v, code)) if v == *value => code,
-                        _ => self.signed_code(*value),
+            Column::Int(a) => {
+                let (mut empty, mut last) = (UNSEEN, None);
+                for value in a {
+                    let code = match (value, last) {
+                        (None, _) => self.entry(&mut empty, ""),
+                        (Some(value), Some((v, code))) if v == value => code,
+                        (Some(value), _) => {
+                            let code = self.signed_code(value);
+                            last = Some((value, code));
+                            code
+                        }
                     };
-                    last = Some((*value, code));
                     self.rows.push(code);
                 }
             }
-            Column::UInt(a) if a.null_count() == 0 => {
-                for value in a.values() {
-                    let code = self.unsigned_code(*value);
+            Column::UInt(a) => {
+                let mut empty = UNSEEN;
+                for value in a {
+                    let code = match value {
+                        None => self.entry(&mut empty, ""),
+                        Some(value) => self.unsigned_code(value),
+                    };
                     self.rows.push(code);
                 }
             }

@@ -171,7 +171,7 @@ fn column_of(field: &str, values: &[Option<String>], shape: Shape) -> Column {
             Column::constant(values[0].as_deref().unwrap_or(""), 1)
         }
         Shape::Dictionaries => Column::Dict(texts().collect::<DictionaryArray<UInt32Type>>()),
-        Shape::Pairs if texts().all(|v| v.is_some_and(canonical)) => {
+        Shape::Pairs if texts().flatten().all(canonical) => {
             let numbers = texts().map(|v| v.and_then(|v| v.parse::<i64>().ok()));
             Column::Int(numbers.collect())
         }

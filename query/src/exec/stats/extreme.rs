@@ -153,11 +153,17 @@ fn offer_column(
             let nanos = a.value(row);
             offer(row, group, Rank::Time(nanos), &|out| time::write_rfc3339(out, nanos));
         }),
-        Column::Int(a) if a.null_count() == 0 => input.each(|row, group| {
+        Column::Int(a) => input.each(|row, group| {
+            if a.is_null(row) {
+                return;
+            }
             let value = a.value(row);
             offer(row, group, Rank::Number(value as f64), &|out| out.push_str(&value.to_string()));
         }),
-        Column::UInt(a) if a.null_count() == 0 => input.each(|row, group| {
+        Column::UInt(a) => input.each(|row, group| {
+            if a.is_null(row) {
+                return;
+            }
             let value = a.value(row);
             offer(row, group, Rank::Number(value as f64), &|out| out.push_str(&value.to_string()));
         }),
