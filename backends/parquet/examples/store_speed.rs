@@ -21,6 +21,10 @@ use rookery_core::{Error, Position, Result, Scope, StreamId, Tenant, TimeRange, 
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use tokio_util::sync::CancellationToken;
 
+/// The allocator of the binary, so that the figures are those of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PODS: usize = 100;
 const BLOCK_ROWS: usize = 20_000;
 /// What a container runtime writes before each line: the time, the stream and the tag.
@@ -458,6 +462,46 @@ async fn main() -> Result<()> {
     let store = ParquetStore::open_with_clock(config, Arc::new(move || now))?;
     println!("{:?}", store.usage());
     queries(&store)?;
+    many_streams(100_000).await
+}
+
+/// What many streams cost: an append that names each, a close that writes their accounts, an open that reads them.
+async fn many_streams(count: u64) -> Result<()> {
+    let folder = std::env::temp_dir().join("rookery-store-streams");
+    let _ = std::fs::remove_dir_all(&folder);
+    let tenant = Tenant::default();
+    let entry = |n: u64| Entry {
+        range: Range {
+            stream: StreamId::of(&tenant, &[&n.to_string()]),
+            generation: time::now() as u64,
+            start: 0,
+            end: 1000,
+            records: 5,
+            fate: Fate::Kept,
+        },
+        duplicates: 0,
+        duplicate_bytes: 0,
+        tags: format!("{{container=\"main\",namespace=\"shop\",pod=\"web-{n}\"}}").into(),
+    };
+    let block = Block {
+        tenant: tenant.clone(),
+        records: Vec::new(),
+        entries: (0..count).map(entry).collect(),
+    };
+    let store = ParquetStore::open(ParquetConfig::in_directory(&folder))?;
+    let started = Instant::now();
+    store.append(block).await?;
+    let appended = started.elapsed();
+    store.close().await?;
+    let closed = started.elapsed() - appended;
+    drop(store);
+    let started = Instant::now();
+    let store = ParquetStore::open(ParquetConfig::in_directory(&folder))?;
+    let found = store.accounts().await?.len();
+    println!(
+        "{found} streams: append {appended:?}, close {closed:?}, open and list {:?}",
+        started.elapsed()
+    );
     Ok(())
 }
 

@@ -66,7 +66,7 @@ impl Accounts {
         out
     }
 
-    fn decode(content: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(content: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(content);
         let mut accounts = Self::default();
         for _ in 0..reader.count()? {

@@ -79,8 +79,9 @@ pub struct Merge {
 
 impl Default for Merge {
     fn default() -> Self {
-        // 1 GiB holds about 30 million records: larger parts prune no better and take longer to replace.
-        Self { enabled: true, part_limit: Bytes::mib(1024), fan_in: 8 }
+        // 1 GiB holds about 30 million records: larger parts prune no better and take longer to replace. With 16, most records are
+        // rewritten once, and a day has at most about forty parts at any time.
+        Self { enabled: true, part_limit: Bytes::mib(1024), fan_in: 16 }
     }
 }
 

@@ -26,6 +26,7 @@
 //! [`manifest`], [`accounts`], [`state`], [`background`], [`merge`], [`maintenance`], [`scan`].
 
 pub mod config;
+pub mod formats;
 pub mod frame;
 pub mod stats;
 pub mod store;

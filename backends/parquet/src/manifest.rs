@@ -73,7 +73,13 @@ impl Manifest {
         if checksum != format!("{:016x}", xxh3_64(json.as_bytes())) {
             return Err(Error::corrupt("the checksum of the manifest is wrong"));
         }
-        serde_json::from_str(json).map_err(|e| corrupt().because(e))
+        Self::from_json(json.as_bytes())
+    }
+
+    /// The manifest in this JSON.
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(json)
+            .map_err(|e| Error::corrupt("this is not a manifest").because(e))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {

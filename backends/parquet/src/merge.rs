@@ -1,8 +1,8 @@
 //! Merges parts of one tenant and one day into larger ones, in the background.
 //!
-//! **What is merged.** Parts of a day are put into tiers by size, a tier being eight times the one below. When a tier has
+//! **What is merged.** Parts of a day are put into tiers by size, a tier being sixteen times the one below. When a tier has
 //! [`crate::config::Merge::fan_in`] parts, or a day is over and has more than one part, the smallest are merged; a part never grows beyond
-//! [`crate::config::Merge::part_limit`]. So a record is rewritten about once for every factor of eight of a day's data.
+//! [`crate::config::Merge::part_limit`]. So a record is rewritten about once for every factor of sixteen of a day's data.
 //!
 //! **How.** The parts' runs (a stream, a generation, rising offsets) are sorted, and each part is read once from its start to its
 //! end, a granule at a time, because its own runs are in that order already. Memory is a granule for each part, and a row group for
@@ -82,7 +82,7 @@ fn pause(shared: &Shared) -> Result<()> {
 }
 
 fn tier(bytes: u64) -> u32 {
-    (bytes / FIRST_TIER_BYTES).max(1).ilog2() / 3
+    (bytes / FIRST_TIER_BYTES).max(1).ilog2() / 4
 }
 
 /// The parts that are merged next, if any: of one tenant and one day.

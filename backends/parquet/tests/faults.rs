@@ -3,6 +3,8 @@
 //! The tests start this program again as a child (`ROOKERY_CHILD` holds the folder), which appends blocks and prints the number of each
 //! when it was told that it is safe. After the child was killed, every block that was printed must be there, once, whole, with its account.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

@@ -16,6 +16,9 @@ use crate::part::words::WordSet;
 use crate::part::write::PartWriter;
 use crate::part::{GRANULE_ROWS, body};
 
+/// How many rows of each part are in memory at a time.
+const BATCH_ROWS: usize = GRANULE_ROWS / 2;
+
 /// The columns that are read whatever fields there are.
 const FIXED: [&str; 7] =
     ["time", "observed", "offset", "severity", body::COLUMN, "trace_id", "span_id"];
@@ -57,7 +60,7 @@ impl Source {
             .chain([REST.to_owned()])
             .collect();
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let reader = part.read_through(&wanted, GRANULE_ROWS)?;
+        let reader = part.read_through(&wanted, BATCH_ROWS)?;
         let schema = arrow_array::RecordBatchReader::schema(&reader);
         let fields = columns.iter().map(|column| {
             let name = column.name.clone();

@@ -199,8 +199,13 @@ impl PartIndex {
         let size = size.and_then(|s| usize::try_from(s).ok()).filter(|&s| s <= META_LIMIT_BYTES);
         let meta = zstd::bulk::decompress(frame, size.ok_or_else(corrupt)?)
             .map_err(|e| corrupt().because(e))?;
-        let index = Self::decode_meta(&mut Reader::new(&meta))?;
-        index.check(body.len() as u64)?;
+        Self::decode_content(&meta, body.len() as u64)
+    }
+
+    /// Reads what is in the compressed frame of a file whose word filters end at `filters_end` at the latest.
+    pub(crate) fn decode_content(content: &[u8], filters_end: u64) -> Result<Self> {
+        let index = Self::decode_meta(&mut Reader::new(content))?;
+        index.check(filters_end)?;
         Ok(index)
     }
 

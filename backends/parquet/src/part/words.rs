@@ -16,7 +16,7 @@ pub(crate) fn hash(word: &str) -> u64 {
 }
 
 /// How many of the latest words are kept apart: most words of a log line were in the line before.
-const RECENT: usize = 4096;
+const RECENT: usize = 1024;
 
 /// The words of one granule.
 #[derive(Debug)]

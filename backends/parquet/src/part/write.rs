@@ -17,9 +17,10 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use rookery_core::logs::RESOURCE_COLUMNS;
 use rookery_core::{Error, Result, Tenant};
 
-use super::granule::{GranuleBuilder, SealedGranule};
+use super::granule::{GranuleBuilder, LABELS, SealedGranule};
 use super::index::{Granule, PartIndex, PartResource, Present, Run, filters_start};
 use super::plan::{FieldColumn, FieldKind};
 use super::words::WordSet;
@@ -78,7 +79,7 @@ fn properties(columns: &[FieldColumn], level: i32) -> Result<WriterProperties> {
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(None)
         .set_data_page_row_count_limit(GRANULE_ROWS)
-        .set_write_batch_size(GRANULE_ROWS / 4)
+        .set_write_batch_size(GRANULE_ROWS / 8)
         .set_dictionary_page_size_limit(DICTIONARY_LIMIT_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata(Some(vec![body::metadata()]));
@@ -88,6 +89,11 @@ fn properties(columns: &[FieldColumn], level: i32) -> Result<WriterProperties> {
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
             .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+    }
+    // Constant over long runs, they are a few bytes a page; a compressor for each would cost more than all of the rest of them.
+    for name in RESOURCE_COLUMNS.iter().chain(&["generation", LABELS]) {
+        let path = ColumnPath::from(*name);
+        builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
     }
     for name in ["trace_id", "span_id"] {
         let path = ColumnPath::from(name);
