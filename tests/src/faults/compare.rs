@@ -183,17 +183,21 @@ fn compare(writer: &str, pads: &[u32], mut records: Vec<Record>, outcome: &mut O
             outcome.example(|| format!("{writer}: {} is altered: {shown}", record.sequence));
         }
     }
-    for sequence in 0..pads.len() as u64 {
-        match seen.get(&sequence) {
-            Some(1) => {}
-            Some(times) => {
-                outcome.doubled += u64::from(times - 1);
-                outcome.example(|| format!("{writer}: {sequence} is there {times} times"));
+    // Told as runs: a file that was read twice is one line of the report and not a thousand.
+    let mut run: Option<(u64, u32)> = None;
+    for sequence in 0..=pads.len() as u64 {
+        let is_past = sequence == pads.len() as u64;
+        let times = if is_past { 1 } else { seen.get(&sequence).copied().unwrap_or(0) };
+        if times == 0 {
+            outcome.lost += 1;
+        }
+        outcome.doubled += u64::from(times.saturating_sub(1));
+        if run.is_none_or(|(_, before)| before != times) {
+            if let Some((start, before)) = run.filter(|(_, before)| *before != 1) {
+                let last = sequence - 1;
+                outcome.example(|| format!("{writer}: {start} to {last} are there {before} times"));
             }
-            None => {
-                outcome.lost += 1;
-                outcome.example(|| format!("{writer}: {sequence} of {} is lost", pads.len()));
-            }
+            run = Some((sequence, times));
         }
     }
 }
