@@ -132,6 +132,14 @@ impl Checkpoint {
     }
 }
 
+/// Reads the bytes of a checkpoint, and says how many streams are in it. For tools that look at a state folder, and for the fuzzer.
+///
+/// # Errors
+/// `corrupt` when a collector would not go on from it.
+pub fn check_checkpoint(bytes: &[u8]) -> Result<usize> {
+    Checkpoint::decode(bytes).map(|checkpoint| checkpoint.streams.len())
+}
+
 /// Where the threads put what is known of their streams: for the checkpoint, and for who asks.
 #[derive(Debug, Default)]
 pub(crate) struct Board {

@@ -30,6 +30,7 @@ mod tail;
 mod walk;
 mod watch;
 
+pub use checkpoint::check_checkpoint;
 pub use collector::{Collector, CollectorView};
 pub use config::CollectorConfig;
 pub use counters::Counters;
