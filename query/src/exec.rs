@@ -11,11 +11,11 @@
 //!   a slow reader slows the scan, nothing piles up.
 //! - *Bounded.* A query has a time, memory, rows and concurrency limit ([`QueryConfig`]); each error names its limit and how to
 //!   change it. Dropping the [`RowStream`] ends the work.
-//! - *One order.* Records of equal time are ordered by stream and position ([`sort`]), so an answer with a limit is the same each time.
+//! - *One order.* Records of equal time are ordered by stream and position (`sort`), so an answer with a limit is the same each time.
 //!
 //! Built-in fields that say where a record came from (`_generation`, `_offset`, `_observed`) are in an answer only when the query names
-//! them. Reading order: [`plan`] and [`needed`] decide, [`run`] and [`pipeline`] do, [`stages`], [`stats`], [`sort`],
-//! [`tally`], [`facets`], [`context`] are the pipes.
+//! them. Reading order: `plan` and `needed` decide, `run` and `pipeline` do, `stages`, `stats`, `sort`,
+//! `tally`, `facets`, `context` are the pipes.
 
 mod bucket;
 mod columns;

@@ -5,3 +5,5 @@ pub mod logsql;
 
 pub mod exec;
 pub mod http;
+
+pub use config::QueryConfig;
