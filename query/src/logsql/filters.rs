@@ -154,6 +154,11 @@ impl Parser<'_> {
                 self.stream_selector()
             }
             Some('*') => self.star(field),
+            // A colon without a name before it is the message's, or that of the parentheses around.
+            Some(':') => {
+                self.bump();
+                self.negated(Some(&name()))
+            }
             Some('=' | '!' | '~' | '<' | '>') => self.comparison(&name()),
             Some('"' | '\'' | '`') => self.word(field),
             Some(c) if !"){}[]|,:*".contains(c) => self.word(field),

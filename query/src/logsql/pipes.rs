@@ -66,6 +66,20 @@ pub(super) const PIPES: [&str; 51] = [
     "where",
 ];
 
+/// Pipes of the language's reference that are not here: they must not be taken for words to search for.
+const UNSUPPORTED: [&str; 10] = [
+    "block_stats",
+    "blocks_count",
+    "generate_sequence",
+    "json_array_concat",
+    "query_stats",
+    "running_stats",
+    "set_stream_fields",
+    "split",
+    "time_add",
+    "total_stats",
+];
+
 /// How far `stream_context` looks unless it is told.
 const CONTEXT_WINDOW: i64 = HOUR;
 
@@ -78,6 +92,15 @@ impl Parser<'_> {
         self.skip_space();
         let at = self.position;
         let word = self.bare(Class::Word).to_ascii_lowercase();
+        // `(host) count()` is `stats by (host) count()`; what is not may be a filter.
+        if word.is_empty() && self.peek() == Some('(') {
+            let subqueries = self.subqueries.len();
+            if let Ok(stats) = self.stats() {
+                return Ok(Pipe::Stats(stats));
+            }
+            self.subqueries.truncate(subqueries);
+            self.position = at;
+        }
         if self.starts_filter(&word) {
             self.position = at;
             return self.filter().map(Pipe::Filter);
@@ -180,6 +203,10 @@ impl Parser<'_> {
         let mut known = PIPES.to_vec();
         known.extend(STATS_FUNCTIONS);
         known.sort_unstable();
+        if UNSUPPORTED.contains(&word) {
+            let message = format!("the pipe `{word}` is not supported");
+            return Err(self.error(at, "another pipe", message));
+        }
         if self.peek() == Some('(') || nearest(word, &known).is_some() {
             return Err(self.unknown(at, "pipe", word, &known));
         }
@@ -280,9 +307,9 @@ impl Parser<'_> {
     /// `offset N`, `limit N`, `rank as x`, `partition by (…)` in any order.
     fn sort_tail(&mut self, sort: &mut Sort) -> Parsed<()> {
         loop {
-            if self.eat_keyword("offset") {
+            if sort.offset == 0 && self.eat_keyword("offset") {
                 sort.offset = self.count("a whole number")?;
-            } else if self.at_keyword("limit") {
+            } else if sort.limit.is_none() && self.at_keyword("limit") {
                 sort.limit = self.limit()?;
             } else if self.at_keyword("rank") {
                 sort.rank = self.rank()?;
@@ -510,7 +537,9 @@ impl Parser<'_> {
     }
 
     fn unpack_words(&mut self) -> Parsed<Pipe> {
-        let field = self.name_after("from")?;
+        let ends = matches!(self.next_sign(), None | Some('|' | ')')) || self.at_keyword("as");
+        let is_bare = !ends && !self.at_keyword("from") && !self.at_keyword("drop_duplicates");
+        let field = if is_bare { self.one_name()? } else { self.name_after("from")? };
         let result = if self.eat_keyword("as") {
             self.name("the name of the result")?
         } else {

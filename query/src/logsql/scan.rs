@@ -102,10 +102,11 @@ impl<'a> Parser<'a> {
             let value = self.argument("the option's value")?;
             match name.as_ref() {
                 "concurrency" => {
-                    let threads = value.parse().ok().filter(|n| *n > 0);
-                    let threads = threads
-                        .ok_or_else(|| self.wrong(value_at, "a number of threads above 0"))?;
-                    options.concurrency = Some(threads);
+                    let threads: Option<usize> = value.parse().ok();
+                    let threads =
+                        threads.ok_or_else(|| self.wrong(value_at, "a number of threads"))?;
+                    // 0 is as many as there are.
+                    options.concurrency = (threads > 0).then_some(threads);
                 }
                 "ignore_global_time_filter" => {
                     options.ignore_global_time_filter = self.truth(&value, value_at)?;

@@ -43,6 +43,8 @@ fn prints(text: &str, canonical: &str) {
 const FILTERS: &[(&str, &str)] = &[
     ("*", "*"),
     ("error", "error"),
+    (":error", "error"),
+    ("a:(b or :c)", "a:b or a:c"),
     ("error warn", "error warn"),
     ("error AND warn and info", "error warn info"),
     ("error or warn OR (info debug)", "error or warn or info debug"),
@@ -293,6 +295,8 @@ const PIPE_TEXTS: &[(&str, &str)] = &[
         "unpack_logfmt if (a) from b keep_original_fields",
     ),
     ("unpack_syslog offset 5h30m from x", "unpack_syslog from x offset 330m"),
+    ("unpack_words a as b", "unpack_words from a as b"),
+    ("unpack_words drop_duplicates", "unpack_words from _msg as _msg drop_duplicates"),
     ("unpack_words from a as b drop_duplicates", "unpack_words from a as b drop_duplicates"),
     ("unroll if (x) by (a, b)", "unroll if (x) by (a, b)"),
     ("format \"<q:a>: <uc:b> &lt;\" as c", "format \"<q:a>: <uc:b> &lt;\" as c"),
@@ -341,6 +345,9 @@ fn stats_fill_in_what_is_left_out() {
     let cases = [
         ("stats count()", "stats count(*) as \"count(*)\""),
         ("count() as n", "stats count(*) as n"),
+        ("(a) count() n", "stats by (a) count(*) as n"),
+        ("(a or b)", "filter a or b"),
+        ("(a)", "filter a"),
         ("by (a) count() n", "stats by (a) count(*) as n"),
         ("stats (a, b) count(c) n, sum(d) s", "stats by (a, b) count(c) as n, sum(d) as s"),
         (
@@ -506,7 +513,9 @@ fn errors_point_at_their_place() {
         ("a | quantile(2, b)", 13, "0 to 1"),
         ("a | quantile(2, b) x", 13, "0 to 1"),
         ("options(foo=1) a", 8, "there is no option"),
-        ("options(concurrency=0) a", 20, "above 0"),
+        ("options(concurrency=x) a", 20, "a number of threads"),
+        ("a | time_add 1h", 4, "not supported"),
+        ("a | sort by (b) limit 1 limit 2", 24, "the end"),
         ("a | join (b)", 12, "`(`"),
         ("a:in(b:c | fields *)", 4, "| fields name"),
     ];
