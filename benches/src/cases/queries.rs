@@ -91,8 +91,8 @@ pub(crate) fn run(
                 let other = ask(peer, &class, &range, runs)?;
                 if other.found != own.found {
                     say(&format!(
-                        "      the answers differ: {} rows here, {} there",
-                        own.rows, other.rows
+                        "      the answers differ: {} found here, {} there",
+                        own.found, other.found
                     ));
                 }
                 let (ms, factor) = (other.median_ms, other.median_ms / own.median_ms);
