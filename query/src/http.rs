@@ -36,7 +36,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use rookery_core::queue::Queue;
 use rookery_core::rows::Rows;
-use rookery_core::{Error, Result, TimeRange};
+use rookery_core::{Error, Position, Result, StreamId, TimeRange};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,15 @@ struct Service {
     closing: CancellationToken,
 }
 
+/// What the routes need to know of the process around them.
+#[derive(Debug, Clone, Default)]
+pub struct RouterOptions {
+    /// When it is cancelled, live tails end and queries stop, so that a server can stop gracefully.
+    pub closing: CancellationToken,
+    /// How far the streams in the store have come: where pushed streams go on after a clock was set back.
+    pub marks: Vec<(StreamId, Position)>,
+}
+
 /// The routes of log search and of pushed JSON lines.
 pub fn router(
     engine: Arc<Engine>,
@@ -69,24 +78,24 @@ pub fn router(
     config: QueryConfig,
     insert: InsertConfig,
 ) -> Router {
-    router_until(engine, queue, config, insert, CancellationToken::new())
+    router_with(engine, queue, config, insert, RouterOptions::default())
 }
 
-/// As [`router`]; when `closing` is cancelled, live tails end and queries stop, so that a server can stop gracefully.
-pub fn router_until(
+/// As [`router`], with options.
+pub fn router_with(
     engine: Arc<Engine>,
     queue: Arc<dyn Queue>,
     config: QueryConfig,
     insert: InsertConfig,
-    closing: CancellationToken,
+    options: RouterOptions,
 ) -> Router {
     let service = Arc::new(Service {
         engine,
         tails: Arc::new(Semaphore::new(config.tail_sessions)),
-        pushes: insert::Pushes::new(queue),
+        pushes: insert::Pushes::new(queue, &insert, options.marks),
         config,
         insert,
-        closing,
+        closing: options.closing,
     });
     Router::new()
         .route("/select/logsql/query", read(select::query))

@@ -9,7 +9,7 @@
 //! `ignore_fields` (`prefix*` too), `extra_fields` (`name=value`, stronger than the line's own). Without a time a record has
 //! that of its arrival; without a message its body is the line.
 //!
-//! **Positions.** A pushed stream is identified by its tags. Its generation is the time at which this process started, its
+//! **Positions.** A pushed stream is identified by its tags and the process that takes it. Its generation is the time at which this process started, its
 //! offset the count of bytes that were pushed to it since: so positions are unique and grow, as for files. A request that is sent
 //! again is a new push: a client that does not see the answer and repeats the request stores its records twice. Who needs exactly once
 //! writes to a file and lets the collector read it.
@@ -33,7 +33,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rookery_core::batch::{Batch, Fate, Range};
 use rookery_core::queue::{Queue, Receipt};
 use rookery_core::units::Bytes as Size;
-use rookery_core::{Error, Result, StreamId, Tenant, time};
+use rookery_core::{Error, Position, Result, StreamId, Tenant, time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -54,11 +54,19 @@ pub struct InsertConfig {
     pub line_limit: Size,
     /// The most streams that one process takes by push. The tags of a push should name where it comes from, not what it says.
     pub streams_limit: usize,
+    /// The name of this process among those that take pushes for one store. It is a part of what a pushed stream is, because the
+    /// order of a stream is that of one process.
+    pub receiver: String,
 }
 
 impl Default for InsertConfig {
     fn default() -> Self {
-        Self { request_limit: Size::mib(64), line_limit: Size::mib(1), streams_limit: 100_000 }
+        Self {
+            request_limit: Size::mib(64),
+            line_limit: Size::mib(1),
+            streams_limit: 100_000,
+            receiver: "push".into(),
+        }
     }
 }
 
@@ -66,59 +74,71 @@ impl Default for InsertConfig {
 pub(super) struct Pushes {
     queue: Arc<dyn Queue>,
     generation: u64,
-    offsets: Mutex<HashMap<StreamId, u64>>,
+    receiver: Arc<str>,
+    /// Where the next record of each stream goes.
+    places: Mutex<HashMap<StreamId, Position>>,
 }
 
 impl Pushes {
-    pub(super) fn new(queue: Arc<dyn Queue>) -> Self {
+    /// `marks` are how far the streams in the store have come. A mark may be ahead of this process's generation, when a clock was set
+    /// back: such a stream goes on from its mark, or its records would be taken for duplicates.
+    pub(super) fn new(
+        queue: Arc<dyn Queue>,
+        config: &InsertConfig,
+        marks: impl IntoIterator<Item = (StreamId, Position)>,
+    ) -> Self {
         let generation = u64::try_from(time::now()).unwrap_or(0);
-        Self { queue, generation, offsets: Mutex::default() }
+        let ahead = marks.into_iter().filter(|(_, mark)| mark.generation >= generation);
+        let receiver = config.receiver.as_str().into();
+        Self { queue, generation, receiver, places: Mutex::new(ahead.collect()) }
     }
 
     /// Gives the records of a draft their places and puts them into the queue.
     async fn send(&self, tenant: &Tenant, draft: Draft, streams_limit: usize) -> Result<Receipt> {
-        let mut offsets = self.offsets.lock().await;
-        let fresh = draft.streams.iter().filter(|stream| !offsets.contains_key(&stream.id)).count();
-        if offsets.len() + fresh > streams_limit {
+        let mut places = self.places.lock().await;
+        let fresh = draft.streams.iter().filter(|stream| !places.contains_key(&stream.id)).count();
+        if places.len() + fresh > streams_limit {
             return Err(Error::too_large(format!(
                 "this process takes {streams_limit} streams by push and has {}: use fewer _stream_fields, or raise \
                  insert.streams_limit",
-                offsets.len()
+                places.len()
             )));
         }
-        let starts: Vec<u64> = draft
-            .streams
-            .iter()
-            .map(|stream| offsets.get(&stream.id).copied().unwrap_or(0))
-            .collect();
+        let first = Position { generation: self.generation, offset: 0 };
+        let place = |stream: &draft::Stream| places.get(&stream.id).copied().unwrap_or(first);
+        let starts: Vec<Position> = draft.streams.iter().map(place).collect();
         let records = draft.placed(&starts)?;
-        let range = |(stream, &start): (&draft::Stream, &u64)| Range {
+        let range = |(stream, start): (&draft::Stream, &Position)| Range {
             stream: stream.id,
-            generation: self.generation,
-            start,
-            end: start + stream.bytes,
+            generation: start.generation,
+            start: start.offset,
+            end: start.offset + stream.bytes,
             records: stream.records,
             fate: Fate::Kept,
         };
         let ranges = draft.streams.iter().zip(&starts).map(range).collect();
-        let batch = Batch { tenant: tenant.clone(), collector: "push".into(), records, ranges };
+        let collector = self.receiver.clone();
+        let batch = Batch { tenant: tenant.clone(), collector, records, ranges };
         let receipt = self.queue.send(batch).await?;
         // Only what the queue has taken moves a stream: a refused batch leaves no hole.
         for (stream, start) in draft.streams.iter().zip(starts) {
-            offsets.insert(stream.id, start + stream.bytes);
+            places.insert(stream.id, Position { offset: start.offset + stream.bytes, ..start });
         }
         Ok(receipt)
     }
 }
 
 impl Draft {
-    /// The records, each stream's offsets moved to its start.
-    fn placed(&self, starts: &[u64]) -> Result<RecordBatch> {
+    /// The records, each stream's moved to its start.
+    fn placed(&self, starts: &[Position]) -> Result<RecordBatch> {
         let schema = self.records.schema();
-        let column = schema.index_of("offset")?;
-        let offsets = self.places.iter().map(|(stream, offset)| starts[*stream as usize] + offset);
         let mut columns = self.records.columns().to_vec();
-        columns[column] = Arc::new(UInt64Array::from_iter_values(offsets));
+        let start = |stream: &u32| starts[*stream as usize];
+        let generations = self.places.iter().map(|(stream, _)| start(stream).generation);
+        columns[schema.index_of("generation")?] =
+            Arc::new(UInt64Array::from_iter_values(generations));
+        let offsets = self.places.iter().map(|(stream, offset)| start(stream).offset + offset);
+        columns[schema.index_of("offset")?] = Arc::new(UInt64Array::from_iter_values(offsets));
         Ok(RecordBatch::try_new(schema, columns)?)
     }
 }
@@ -132,13 +152,12 @@ pub(super) async fn jsonline(
     let tenant = parameters::tenant(&head.headers)?;
     let shape = Shape::read(&Parameters::of_address(&head.uri, tenant.clone())?, &head.headers);
     let body = read_body(&head.headers, body, service.insert.request_limit).await?;
-    let (line_limit, generation) = (service.insert.line_limit, service.pushes.generation);
-    let owner = tenant.clone();
+    let line_limit = service.insert.line_limit;
+    let receiver = service.pushes.receiver.clone();
+    let owner = draft::Owner { tenant: tenant.clone(), receiver };
     // Parsing is work for a core, not for the thread that serves connections.
-    let drafts = tokio::task::spawn_blocking(move || {
-        draft::drafts(&body, &shape, &owner, generation, line_limit)
-    })
-    .await;
+    let drafts =
+        tokio::task::spawn_blocking(move || draft::drafts(&body, &shape, &owner, line_limit)).await;
     let drafts =
         drafts.map_err(|e| Error::internal("reading pushed lines failed").because(e))??;
     store(&service, &tenant, drafts).await
@@ -152,10 +171,11 @@ pub fn read_jsonline(parameters: &str, body: &[u8]) -> Result<(u64, u64)> {
     let tenant = Tenant::default();
     let parameters = Parameters::of_query(parameters, tenant.clone())?;
     let shape = Shape::read(&parameters, &HeaderMap::new());
-    let drafts = draft::drafts(body, &shape, &tenant, 0, InsertConfig::default().line_limit)?;
+    let owner = draft::Owner { tenant, receiver: "push".into() };
+    let drafts = draft::drafts(body, &shape, &owner, InsertConfig::default().line_limit)?;
     let mut records = 0;
     for draft in &drafts.drafts {
-        let placed = draft.placed(&vec![0; draft.streams.len()])?;
+        let placed = draft.placed(&vec![Position::default(); draft.streams.len()])?;
         records += placed.num_rows() as u64;
     }
     Ok((records, drafts.wrong))

@@ -10,13 +10,14 @@ use std::time::Duration;
 use rookery_core::queue::memory::memory_queue;
 use rookery_core::store::Store;
 use rookery_core::units::{Bytes as Size, Span};
+use rookery_core::{Position, StreamId};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use self::memory::{EndlessStore, MemoryStore, ingest};
-use super::{InsertConfig, router_until};
+use super::{InsertConfig, RouterOptions, router_with};
 use crate::config::QueryConfig;
 use crate::exec::Engine;
 
@@ -54,7 +55,7 @@ impl Server {
 
     async fn with(query: QueryConfig, insert: InsertConfig) -> Self {
         let store = Arc::new(MemoryStore::default());
-        Self::over(store.clone(), Some(store), query, insert).await
+        Self::over(store.clone(), Some(store), query, insert, Vec::new()).await
     }
 
     async fn over(
@@ -62,6 +63,7 @@ impl Server {
         into: Option<Arc<MemoryStore>>,
         query: QueryConfig,
         insert: InsertConfig,
+        marks: Vec<(StreamId, Position)>,
     ) -> Self {
         let (queue, subscription) = memory_queue(1 << 20);
         if let Some(into) = into {
@@ -69,7 +71,8 @@ impl Server {
         }
         let engine = Arc::new(Engine::new(store, query.clone()));
         let closing = CancellationToken::new();
-        let routes = router_until(engine, Arc::new(queue), query, insert, closing.clone());
+        let options = RouterOptions { closing: closing.clone(), marks };
+        let routes = router_with(engine, Arc::new(queue), query, insert, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
@@ -342,8 +345,12 @@ async fn pushes_may_be_compressed_and_wrong_lines_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pushes_have_limits() {
-    let insert =
-        InsertConfig { request_limit: Size(1000), line_limit: Size(100), streams_limit: 2 };
+    let insert = InsertConfig {
+        request_limit: Size(1000),
+        line_limit: Size(100),
+        streams_limit: 2,
+        ..InsertConfig::default()
+    };
     let server = Server::with(QueryConfig::default(), insert).await;
     let answer = server.push("", &"x".repeat(1001)).await;
     assert_eq!(answer.status, 413);
@@ -374,6 +381,30 @@ async fn positions_of_a_pushed_stream_grow_without_holes() {
         texts(&lines, "_generation").iter().collect::<std::collections::HashSet<_>>().len(),
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_mark_is_ahead_goes_on_from_it() {
+    let lines = "{\"_msg\":\"x\",\"a\":\"1\"}\n{\"_msg\":\"y\",\"a\":\"2\"}\n";
+    let fields =
+        "/select/logsql/query?query=*+%7C+sort+by+(a)+%7C+fields+_stream_id,_generation,_offset";
+    let server = Server::start().await;
+    server.push("_stream_fields=a", lines).await;
+    let before = server.get(fields).await.lines();
+
+    // The first stream has a mark of a time to come, the second one of the past.
+    let ids: Vec<StreamId> =
+        texts(&before, "_stream_id").iter().map(|id| id.parse().unwrap()).collect();
+    let mark = |generation| Position { generation, offset: 500 };
+    let marks = vec![(ids[0], mark(u64::MAX - 1)), (ids[1], mark(5))];
+    let store = Arc::new(MemoryStore::default());
+    let (query, insert) = (QueryConfig::default(), InsertConfig::default());
+    let server = Server::over(store.clone(), Some(store), query, insert, marks).await;
+    server.push("_stream_fields=a", lines).await;
+    let after = server.get(fields).await.lines();
+    assert_eq!(texts(&after, "_generation")[0], (u64::MAX - 1).to_string());
+    assert_eq!(texts(&after, "_offset"), ["500", "0"]);
+    assert!(texts(&after, "_generation")[1].parse::<u64>().unwrap() > 5);
 }
 
 /// Reads from a tail until a text has come.
@@ -435,7 +466,8 @@ async fn a_client_that_goes_away_stops_its_query() {
     let store = EndlessStore::default();
     let (started, ended) = (store.started.clone(), store.ended.clone());
     let query = QueryConfig { threads: 1, ..QueryConfig::default() };
-    let server = Server::over(Arc::new(store), None, query, InsertConfig::default()).await;
+    let server =
+        Server::over(Arc::new(store), None, query, InsertConfig::default(), Vec::new()).await;
     // Once while rows are streamed, once while nothing has been sent yet.
     for target in ["/select/logsql/query?query=*", "/select/logsql/query?query=*+%7C+stats+count()"]
     {
@@ -457,8 +489,14 @@ async fn limits_of_queries_name_themselves() {
         rows_limit: 5000,
         ..QueryConfig::default()
     };
-    let server =
-        Server::over(Arc::new(EndlessStore::default()), None, query, InsertConfig::default()).await;
+    let server = Server::over(
+        Arc::new(EndlessStore::default()),
+        None,
+        query,
+        InsertConfig::default(),
+        Vec::new(),
+    )
+    .await;
     let count = "/select/logsql/query?query=*+%7C+stats+count()&timeout=50ms";
     let answer = server.get(count).await;
     assert_eq!((answer.status, &answer.json()["kind"]), (503, &json!("timeout")));
@@ -487,8 +525,14 @@ async fn limits_of_queries_name_themselves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_has_no_end() {
     let query = QueryConfig { rows_limit: 5000, ..QueryConfig::default() };
-    let server =
-        Server::over(Arc::new(EndlessStore::default()), None, query, InsertConfig::default()).await;
+    let server = Server::over(
+        Arc::new(EndlessStore::default()),
+        None,
+        query,
+        InsertConfig::default(),
+        Vec::new(),
+    )
+    .await;
     let mut stream = server.open("GET", "/select/logsql/query?query=*", "", b"").await;
     let mut raw = Vec::new();
     // The connection is closed without the last, empty chunk; that may also show as a reset.

@@ -18,6 +18,12 @@ const DRAFT_BYTES: usize = 8 << 20;
 /// The most numbers of wrong lines that an answer lists.
 const WRONG_LINES_LIMIT: usize = 20;
 
+/// Whose the streams are, and who takes them.
+pub(super) struct Owner {
+    pub(super) tenant: Tenant,
+    pub(super) receiver: Arc<str>,
+}
+
 /// How the lines are to be read.
 pub(super) struct Shape {
     time_fields: Vec<String>,
@@ -80,7 +86,7 @@ pub(super) struct Drafts {
 
 /// Some records as columns.
 pub(super) struct Draft {
-    /// The records; their offsets are to be replaced.
+    /// The records; their generations and offsets are to be replaced.
     pub(super) records: RecordBatch,
     /// Their streams.
     pub(super) streams: Vec<Stream>,
@@ -103,16 +109,14 @@ pub(super) struct Stream {
 pub(super) fn drafts(
     body: &[u8],
     shape: &Shape,
-    tenant: &Tenant,
-    generation: u64,
+    owner: &Owner,
     line_limit: Size,
 ) -> Result<Drafts> {
     let mut out =
         Drafts { drafts: Vec::new(), wrong: 0, wrong_lines: Vec::new(), first_wrong: None };
     let observed = time::now();
     let mut line = Line::default();
-    let mut drafter =
-        Drafter { tenant, shape, generation, observed, ..Drafter::new(tenant, shape) };
+    let mut drafter = Drafter::new(owner, shape, observed);
     for (index, raw) in body.split(|&byte| byte == b'\n').enumerate() {
         let raw = raw.trim_ascii();
         if raw.is_empty() {
@@ -189,9 +193,8 @@ impl Line {
 
 /// A draft under construction.
 struct Drafter<'a> {
-    tenant: &'a Tenant,
+    owner: &'a Owner,
     shape: &'a Shape,
-    generation: u64,
     observed: i64,
     builder: LogBatchBuilder,
     streams: Vec<Stream>,
@@ -202,12 +205,11 @@ struct Drafter<'a> {
 }
 
 impl<'a> Drafter<'a> {
-    fn new(tenant: &'a Tenant, shape: &'a Shape) -> Self {
+    fn new(owner: &'a Owner, shape: &'a Shape, observed: i64) -> Self {
         Self {
-            tenant,
+            owner,
             shape,
-            generation: 0,
-            observed: 0,
+            observed,
             builder: LogBatchBuilder::default(),
             streams: Vec::new(),
             places: Vec::new(),
@@ -250,7 +252,7 @@ impl<'a> Drafter<'a> {
         self.builder.finish_record(Head {
             resource,
             stream: stream.id,
-            position: Position { generation: self.generation, offset },
+            position: Position { generation: 0, offset },
             time,
             observed: self.observed,
             severity: level,
@@ -279,11 +281,11 @@ impl<'a> Drafter<'a> {
             .iter()
             .filter_map(|name| line.get(name).map(|value| (name.clone(), value.to_owned())))
             .collect();
-        let mut parts = vec!["push"];
+        let mut parts = vec!["push", self.owner.receiver.as_ref()];
         for (name, value) in &labels {
             parts.extend([name.as_str(), value.as_str()]);
         }
-        let id = StreamId::of(self.tenant, &parts);
+        let id = StreamId::of(&self.owner.tenant, &parts);
         let number = self.streams.len() as u32;
         self.streams.push(Stream {
             id,
@@ -338,7 +340,8 @@ mod tests {
         let uri = format!("/insert/jsonline?{address}").parse().unwrap();
         let parameters = Parameters::of_address(&uri, Tenant::default()).unwrap();
         let shape = Shape::read(&parameters, &HeaderMap::new());
-        drafts(body, &shape, &Tenant::default(), 7, Size(200)).unwrap()
+        let owner = Owner { tenant: Tenant::default(), receiver: "r".into() };
+        drafts(body, &shape, &owner, Size(200)).unwrap()
     }
 
     #[test]
@@ -365,7 +368,11 @@ mod tests {
         let names = records.column_by_name("fields").unwrap().as_map();
         assert_eq!(names.value_length(0), 4, "e, app, host, level");
         assert_eq!(names.values().as_string::<i32>().value(0), "1");
-        let placed = draft.placed(&[100, 200]).unwrap();
+        let at = |generation, offset| Position { generation, offset };
+        let placed = draft.placed(&[at(7, 100), at(8, 200)]).unwrap();
+        let generations = placed.column_by_name("generation").unwrap();
+        let generations = generations.as_primitive::<arrow_array::types::UInt64Type>();
+        assert_eq!(generations.values().to_vec(), [7, 8]);
         let offsets = placed
             .column_by_name("offset")
             .unwrap()
