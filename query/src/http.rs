@@ -1,20 +1,20 @@
 //! Log search over HTTP, under the paths and in the forms that clients of LogsQL expect.
 //!
-//! A handler reads parameters ([`parameters`]), makes a query, runs it on the [`Engine`] with the caller's scope, and prints what
-//! comes ([`json`]). It never filters results: what a caller may see is in the scope, and the scope is in the plan. A caller that
+//! A handler reads parameters (`parameters`), makes a query, runs it on the [`Engine`] with the caller's scope, and prints what
+//! comes (`json`). It never filters results: what a caller may see is in the scope, and the scope is in the plan. A caller that
 //! goes away drops the answer, and with it the query.
 //!
 //! | path | module |
 //! |---|---|
-//! | `/select/logsql/query` | [`select`] |
-//! | `/select/logsql/tail` | [`tail`] |
-//! | `/select/logsql/hits`, `/field_names`, `/field_values`, `/facets`, `/streams`, `/stream_*` | [`values`] |
-//! | `/select/logsql/stats_query`, `/stats_query_range` | [`prometheus`] |
-//! | `/insert/jsonline` | [`insert`] |
+//! | `/select/logsql/query` | `select` |
+//! | `/select/logsql/tail` | `tail` |
+//! | `/select/logsql/hits`, `/field_names`, `/field_values`, `/facets`, `/streams`, `/stream_*` | `values` |
+//! | `/select/logsql/stats_query`, `/stats_query_range` | `prometheus` |
+//! | `/insert/jsonline` | `insert` |
 //!
 //! Every path of `/select` takes its parameters from the address and, with POST, from a form: `query`, `start`, `end`, `time`
 //! (what `_time:5m` counts from; else `end`, else now), `timeout`, `extra_filters`, `extra_stream_filters`. The headers
-//! `AccountID` and `ProjectID` name the tenant. A failure is told as [`error`] says.
+//! `AccountID` and `ProjectID` name the tenant. A failure is told as `error` says.
 
 mod error;
 mod json;
