@@ -52,8 +52,7 @@ pub mod fields {
     pub const OWN_PREFIX: &str = "fields.";
 }
 
-/// The dictionary columns that are the same for a whole stream, and the query's names for them: the same names, but
-/// `stream_tags`, which is `_stream`.
+/// The dictionary columns that are the same for a whole stream.
 pub const RESOURCE_COLUMNS: [&str; 12] = [
     "source",
     "cluster",
@@ -67,6 +66,25 @@ pub const RESOURCE_COLUMNS: [&str; 12] = [
     "image",
     "path",
     "stream_tags",
+];
+
+/// The names of [`RESOURCE_COLUMNS`] in queries, in the same order.
+///
+/// The file's path has an underscore as `_msg` has: `path` is what programs and access logs call the path of a request, and it is that
+/// which people ask for.
+pub const RESOURCE_FIELDS: [&str; 12] = [
+    "source",
+    "cluster",
+    "node",
+    "project",
+    "namespace",
+    "workload",
+    "pod",
+    "pod_ip",
+    "container",
+    "image",
+    "_path",
+    fields::STREAM,
 ];
 
 /// What a stream's records share.

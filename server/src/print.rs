@@ -189,7 +189,7 @@ fn paint(line: &[u8]) -> String {
         "info" => "\x1b[32m",
         _ => DIM,
     };
-    let place = match (text("pod"), text("path")) {
+    let place = match (text("pod"), text("_path")) {
         ("", path) => path.to_owned(),
         (pod, _) => format!("{}/{pod}/{}", text("namespace"), text("container")),
     };
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_log_cannot_steer_the_terminal() {
-        let painted = paint(br#"{"_time":"t","_msg":"a\u001b[2Jb","level":"error","path":"/x"}"#);
+        let painted = paint(br#"{"_time":"t","_msg":"a\u001b[2Jb","level":"error","_path":"/x"}"#);
         assert!(painted.contains("a\\u{1b}[2Jb"), "{painted}");
         assert!(painted.contains("\x1b[31merror"), "{painted}");
     }

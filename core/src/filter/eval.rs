@@ -31,7 +31,7 @@ use self::column::{Comparison, day_of_week, select_compared, select_time, time_o
 use self::matcher::Matcher;
 use self::selection::Selection;
 use crate::filter::{FieldName, Filter, TagMatcher, Test};
-use crate::logs::{RESOURCE_COLUMNS, fields};
+use crate::logs::{RESOURCE_FIELDS, fields};
 use crate::rows::{Column, Rows};
 use crate::{Error, Result, StreamId, TimeRange};
 
@@ -192,7 +192,7 @@ fn column_cost(field: &str) -> u32 {
     match field {
         fields::LEVEL | fields::STREAM | fields::STREAM_ID | fields::TIME => 4,
         fields::MESSAGE => 60,
-        name if RESOURCE_COLUMNS.contains(&name) => 4,
+        name if RESOURCE_FIELDS.contains(&name) => 4,
         _ => 30,
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use rookery_core::batch::{Block, Entry, Fate, Range};
 use rookery_core::filter::eval::number::parse_rfc3339;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
-use rookery_core::logs::{RESOURCE_COLUMNS, Resource};
+use rookery_core::logs::{RESOURCE_FIELDS, Resource};
 use rookery_core::time::SECOND;
 use rookery_core::{Position, StreamId, Tenant};
 use serde_json::{Map, Value};
@@ -108,7 +108,7 @@ impl Loader<'_> {
 
     /// Whether a field is a column of the resource, not of the record.
     fn is_of_resource(&self, name: &str) -> bool {
-        RESOURCE_COLUMNS.contains(&name)
+        RESOURCE_FIELDS.contains(&name)
             && (self.section.source != "push" || self.section.streams.iter().any(|tag| tag == name))
     }
 
@@ -134,7 +134,7 @@ impl Loader<'_> {
             pod_ip: column("pod_ip"),
             container: column("container"),
             image: column("image"),
-            path: column("path"),
+            path: column("_path"),
             labels,
         }
     }

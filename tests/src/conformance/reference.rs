@@ -13,7 +13,7 @@ use rookery_core::batch::Block;
 use rookery_core::filter::Filter;
 use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
-use rookery_core::logs::{RESOURCE_COLUMNS, fields, severity_name};
+use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, fields, severity_name};
 use rookery_core::rows::{Column, Rows};
 use rookery_core::store::{Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Result, Scope, StreamId, Tenant};
@@ -73,11 +73,11 @@ fn read(batch: &RecordBatch) -> Rows {
             }
         };
         put(fields::MESSAGE, column("body").as_string::<i32>().value(row));
-        for name in RESOURCE_COLUMNS {
+        for (name, field) in RESOURCE_COLUMNS.into_iter().zip(RESOURCE_FIELDS) {
             let dictionary = column(name).as_dictionary::<UInt32Type>();
             let value =
                 dictionary.values().as_string::<i32>().value(dictionary.key(row).unwrap_or(0));
-            put(if name == "stream_tags" { fields::STREAM } else { name }, value);
+            put(field, value);
         }
         let id = column("stream").as_fixed_size_binary().value(row);
         let id = StreamId(id.try_into().expect("a stream's id has 16 bytes"));
@@ -113,7 +113,7 @@ fn read(batch: &RecordBatch) -> Rows {
 
 fn is_built_in(name: &str) -> bool {
     name.starts_with('_')
-        || RESOURCE_COLUMNS.contains(&name)
+        || RESOURCE_FIELDS.contains(&name)
         || matches!(name, fields::TRACE_ID | fields::SPAN_ID)
 }
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashMap;
 use rookery_core::filter::FieldName;
-use rookery_core::logs::{RESOURCE_COLUMNS, fields};
+use rookery_core::logs::{RESOURCE_FIELDS, fields};
 
 /// The place of `_stream` among the resource columns.
-const TAGS: usize = RESOURCE_COLUMNS.len() - 1;
+const TAGS: usize = RESOURCE_FIELDS.len() - 1;
 
 /// What a field's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Meaning<'a> {
     Level,
     TraceId,
     SpanId,
-    /// A resource column, by its place in [`RESOURCE_COLUMNS`].
+    /// A resource column, by its place in [`RESOURCE_FIELDS`].
     Resource(usize),
     /// A label of the resource.
     Label(&'a str),
@@ -38,7 +38,7 @@ static BUILT_IN: LazyLock<Vec<(FieldName, Meaning<'static>)>> = LazyLock::new(||
         (fields::STREAM_ID.into(), Meaning::StreamId),
         (fields::LEVEL.into(), Meaning::Level),
     ];
-    for (place, name) in RESOURCE_COLUMNS[..TAGS].iter().enumerate() {
+    for (place, name) in RESOURCE_FIELDS[..TAGS].iter().enumerate() {
         names.push(((*name).into(), Meaning::Resource(place)));
     }
     names.extend([

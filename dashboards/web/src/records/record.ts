@@ -67,7 +67,7 @@ export function originOf(record: LogRecord): string {
   if (pod) return container && !pod.startsWith(container) ? `${pod}/${container}` : pod;
   const named = container ?? record['service'] ?? record['app'] ?? record['unit'];
   if (named) return named;
-  const path = record['path'];
+  const path = record['_path'];
   if (path) return path.slice(path.lastIndexOf('/') + 1);
   return record['host'] ?? record['node'] ?? '';
 }

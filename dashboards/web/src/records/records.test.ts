@@ -43,7 +43,7 @@ describe('records', () => {
   it('names the origin of a line', () => {
     expect(originOf({ pod: 'web-1', container: 'app' })).toBe('web-1/app');
     expect(originOf({ pod: 'web-1', container: 'web' })).toBe('web-1');
-    expect(originOf({ path: '/var/log/syslog' })).toBe('syslog');
+    expect(originOf({ _path: '/var/log/syslog' })).toBe('syslog');
     expect(originOf({})).toBe('');
   });
 

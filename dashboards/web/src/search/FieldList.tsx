@@ -27,7 +27,7 @@ const KNOWN_FIRST = [
   'container',
   'node',
   'source',
-  'path',
+  '_path',
 ];
 const HIDDEN = new Set(['_msg', '_time', ...HOUSEKEEPING]);
 

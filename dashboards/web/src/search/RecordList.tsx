@@ -194,7 +194,7 @@ const RowCells = memo(function RowCells(props: {
       />
       <span className={classes.time}>{Number.isNaN(at) ? '' : formatRowTime(at, utc)}</span>
       {props.showOrigin && (
-        <span className={classes.origin} title={record['path']}>
+        <span className={classes.origin} title={record['_path']}>
           {originOf(record)}
         </span>
       )}

@@ -76,7 +76,7 @@ export function RecordPanel({ record, highlight, onStep, onClose, width, onWidth
             {TAB_LABELS[tab]}
           </button>
         ))}
-        <span className={classes.origin} title={record['path']}>
+        <span className={classes.origin} title={record['_path']}>
           {originOf(record)}
         </span>
       </div>

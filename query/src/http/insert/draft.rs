@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use axum::http::HeaderMap;
 use foldhash::HashMap;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
-use rookery_core::logs::{RESOURCE_COLUMNS, Resource, fields};
+use rookery_core::logs::{RESOURCE_FIELDS, Resource, fields};
 use rookery_core::units::Bytes as Size;
 use rookery_core::{Position, Result, StreamId, Tenant, severity, time};
 use std::sync::Arc;
@@ -238,7 +238,7 @@ impl<'a> Drafter<'a> {
         for (name, value) in line.pairs() {
             let is_told = |names: &[String]| names.iter().any(|told| told == name);
             // A tag with the name of a column of the resource is that column.
-            let is_column = || is_told(&shape.stream_fields) && RESOURCE_COLUMNS.contains(&name);
+            let is_column = || is_told(&shape.stream_fields) && RESOURCE_FIELDS.contains(&name);
             if is_told(&shape.time_fields) || is_told(&shape.message_fields) || is_column() {
                 continue;
             }
@@ -325,7 +325,7 @@ fn resource(labels: Vec<(String, String)>) -> Resource {
         pod_ip: value("pod_ip"),
         container: value("container"),
         image: value("image"),
-        path: value("path"),
+        path: value("_path"),
         labels,
     }
 }

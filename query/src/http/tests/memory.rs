@@ -9,7 +9,7 @@ use arrow_array::{Array as _, RecordBatch, StringArray, TimestampNanosecondArray
 use rookery_core::batch::Block;
 use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
-use rookery_core::logs::{RESOURCE_COLUMNS, fields, severity_name};
+use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, fields, severity_name};
 use rookery_core::queue::memory::MemorySubscription;
 use rookery_core::queue::{Event, Subscription as _};
 use rookery_core::rows::{Column, Rows};
@@ -90,10 +90,10 @@ fn rows_of(batch: &RecordBatch) -> Rows {
         put(fields::GENERATION, &number("generation"));
         put(fields::OFFSET, &number("offset"));
         put(fields::MESSAGE, column("body").as_string::<i32>().value(row));
-        for name in RESOURCE_COLUMNS {
+        for (name, field) in RESOURCE_COLUMNS.into_iter().zip(RESOURCE_FIELDS) {
             let dictionary = column(name).as_dictionary::<UInt32Type>();
             let value = dictionary.values().as_string::<i32>().value(dictionary.key(row).unwrap());
-            put(if name == "stream_tags" { fields::STREAM } else { name }, value);
+            put(field, value);
         }
         let own = column("fields").as_map().value(row);
         let names = own.column(0).as_dictionary::<arrow_array::types::UInt16Type>();
