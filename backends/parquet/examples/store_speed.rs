@@ -456,7 +456,7 @@ async fn main() -> Result<()> {
     if !folder.join("manifest.json").exists() {
         fill(&folder, megabytes << 20).await?;
     }
-    let now = time::days_from_civil(2026, 11, 21) * time::DAY;
+    let now = time::days_from_civil(2026, 11, 21) * time::DAY + 2 * time::HOUR;
     let mut config = ParquetConfig::in_directory(&folder);
     config.merge.enabled = false;
     let store = ParquetStore::open_with_clock(config, Arc::new(move || now))?;
@@ -510,7 +510,7 @@ async fn fill(folder: &std::path::Path, target: u64) -> Result<()> {
     let (raw, records) = generate(target, async |_| Ok(())).await?;
     let generating = processor_seconds(None) - before;
     println!("{records} records, {:.1} MB raw", raw as f64 / 1e6);
-    let now = time::days_from_civil(2026, 11, 21) * time::DAY;
+    let now = time::days_from_civil(2026, 11, 21) * time::DAY + 2 * time::HOUR;
     let mut config = ParquetConfig::in_directory(folder);
     config.merge.enabled = false;
     let per_byte = |seconds: f64| seconds * 1e9 / raw as f64;

@@ -29,6 +29,9 @@ pub const HEADER_BYTES: usize = 32;
 /// The largest payload that is believed. A block is a few megabytes; this is far above what a builder can make.
 pub const PAYLOAD_LIMIT_BYTES: u64 = 8 << 30;
 
+/// How many rows are compressed together.
+const SLICE_ROWS: usize = 4096;
+
 const MAGIC: &[u8; 4] = b"RKLF";
 const VERSION: u8 = 1;
 
@@ -77,7 +80,10 @@ pub fn encode(out: &mut Vec<u8>, sequence: u64, at: i64, block: &Block) -> Resul
             .try_with_compression(Some(arrow_ipc::CompressionType::LZ4_FRAME))?;
         let mut writer = StreamWriter::try_new_with_options(&mut *out, &logs::schema(), options)?;
         for batch in &block.records {
-            writer.write(batch)?;
+            // In slices, so that the buffers in which columns are compressed stay small enough to be used again.
+            for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
+                writer.write(&batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start)))?;
+            }
         }
         writer.finish()?;
     }

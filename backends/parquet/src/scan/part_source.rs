@@ -29,6 +29,9 @@ use crate::part::granule::REST;
 use crate::part::index::Run;
 use crate::part::read::{OpenPart, Pick};
 
+/// When more than one row in this many is wanted, a column is decoded whole and then filtered: to skip rows one by one costs more.
+const DENSE: usize = 64;
+
 /// See the module's documentation.
 pub(crate) struct PartSource {
     view: Arc<PartView>,
@@ -299,6 +302,15 @@ impl UnitSource for PartSource {
         let (known, unread): (Vec<_>, Vec<_>) =
             needed.into_iter().partition(|name| self.read.contains_key(name));
         let mut arrays = HashMap::new();
+        let dense = mask.is_none_or(|mask| mask.count_set_bits() * DENSE >= self.rows);
+        let (known, unread) = if dense && !unread.is_empty() {
+            let read = self.fetch(&unread, Pick::All)?;
+            let both = known.into_iter().chain(unread.iter().cloned()).collect();
+            self.read.extend(unread.into_iter().zip(read));
+            (both, Vec::new())
+        } else {
+            (known, unread)
+        };
         if !unread.is_empty() {
             let pick = mask.map_or(Pick::All, Pick::Mask);
             let read = self.fetch(&unread, pick)?;
