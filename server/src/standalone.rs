@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rookery_collector::{Collector, CollectorConfig, CollectorView, Marks};
+use rookery_collector::{Collector, CollectorConfig, CollectorView};
 use rookery_core::Tenant;
 use rookery_core::queue::memory::{MemoryQueue, memory_queue};
 use rookery_core::store::Store;
 use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
+use rookery_query::http::{RouterOptions, router_with};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -172,10 +173,10 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let halt = CancellationToken::new();
     let mut ingesting = tokio::spawn(ingester.run(Box::new(subscription), halt.clone()));
 
-    // What the store has is the truth about where to go on; the collector's checkpoint is for those who cannot ask it.
-    let marks: Marks = store.accounts().await?.into_iter().map(|a| (a.stream, a.mark)).collect();
+    // It goes on at its own checkpoint, which may be older than what is stored: what it reads again has the same positions and is
+    // dropped. One account of what is new, the store's, is enough.
     let collector =
-        Collector::start(config.collector.clone(), Arc::new(queue.clone()), Some(marks), &halt)?;
+        Collector::start(config.collector.clone(), Arc::new(queue.clone()), None, &halt)?;
     let engine = Arc::new(Engine::new(store.clone(), config.query.clone()));
 
     let service = Arc::new(api::Service {
@@ -192,14 +193,17 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
             move || samples(&view, &ingester_stats, &store, &queue)
         }),
     });
-    let select = rookery_query::http::router(
+    let closing = CancellationToken::new();
+    let marks = store.accounts().await?.into_iter().map(|account| (account.stream, account.mark));
+    let options = RouterOptions { closing: closing.clone(), marks: marks.collect() };
+    let select = router_with(
         engine,
         Arc::new(queue.clone()),
         config.query.clone(),
         config.insert.clone(),
+        options,
     );
     let routes = api::router(service).merge(select).fallback(crate::web::serve);
-    let closing = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, routes, closing.clone()));
 
     announce(&config, &data_dir, address);

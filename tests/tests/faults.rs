@@ -5,13 +5,9 @@
     reason = "a run says what it did, for who reads the output of a test"
 )]
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rookery_tests::faults::{self, Plan, disk};
-
-/// The runs measure nothing, but each wants the machine: two at once wait for each other's disk.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a plan and keeps its folder when a promise was broken.
 fn keeps_its_promises(change: impl FnOnce(&mut Plan)) {
