@@ -2,7 +2,7 @@
 
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, DictionaryArray, StringArray, UInt8Array, UInt32Array};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use hashbrown::HashMap;
 use rookery_core::filter::eval::{FieldSource, evaluate};
 use rookery_core::filter::{FieldName, Filter};
@@ -60,13 +60,16 @@ impl Job {
     }
 
     fn pass(&self, filter: &Filter, source: &mut dyn UnitSource) -> Result<Rows> {
-        let mut mask = match filter {
-            Filter::All => None,
-            filter => Some(evaluate(filter, source)?),
+        let near = self.near(source)?;
+        let mask = match (filter, near) {
+            (_, Some(near)) if near.count_set_bits() == 0 => return Ok(Rows::default()),
+            (Filter::All, near) => near,
+            (filter, None) => Some(evaluate(filter, source)?),
+            (filter, Some(near)) if 2 * near.count_set_bits() < near.len() => {
+                Some(pass_near(filter, source, &near)?)
+            }
+            (filter, Some(near)) => Some(&evaluate(filter, source)? & &near),
         };
-        if mask.as_ref().is_none_or(|m| m.count_set_bits() > 0) {
-            self.cut_to_bound(source, &mut mask)?;
-        }
         let len = mask.as_ref().map_or(source.rows(), BooleanBuffer::count_set_bits);
         if len == 0 {
             return Ok(Rows::default());
@@ -87,30 +90,47 @@ impl Job {
         Ok(Rows { len, columns: found })
     }
 
-    /// Drops records that can no longer matter to a caller that keeps the newest or the oldest, before their fields are read.
-    fn cut_to_bound(
-        &self,
-        source: &mut dyn UnitSource,
-        mask: &mut Option<BooleanBuffer>,
-    ) -> Result<()> {
+    /// The records that can still matter to a caller that keeps the newest or the oldest; `None` for all. It is asked first, because
+    /// times are cheap to read, and a granule holds hours of which often only the last minutes matter.
+    fn near(&self, source: &mut dyn UnitSource) -> Result<Option<BooleanBuffer>> {
         let bound = &self.request.bound;
         let (first, last) = source.times();
         let inside = bound.overlaps(first, first) && bound.overlaps(last, last);
         if self.request.order == ScanOrder::Any || inside {
-            return Ok(());
+            return Ok(None);
         }
         let Column::Time(times) = source.column(fields::TIME)? else {
             return Err(Error::internal("the time of records is not a time"));
         };
         let times = times.values();
-        let near =
-            BooleanBuffer::collect_bool(times.len(), |row| bound.overlaps(times[row], times[row]));
-        *mask = Some(match mask.take() {
-            Some(mask) => &mask & &near,
-            None => near,
-        });
-        Ok(())
+        Ok(Some(BooleanBuffer::collect_bool(times.len(), |row| {
+            bound.overlaps(times[row], times[row])
+        })))
     }
+}
+
+/// Which of the `near` records pass: only their fields are read.
+fn pass_near(
+    filter: &Filter,
+    source: &mut dyn UnitSource,
+    near: &BooleanBuffer,
+) -> Result<BooleanBuffer> {
+    let mut names: Vec<FieldName> = Vec::new();
+    filter.visit_fields(&mut |name| {
+        if !names.iter().any(|known| known.as_ref() == name) {
+            names.push(name.into());
+        }
+    });
+    let columns = source.pick(&names, Some(near))?;
+    let mut rows =
+        Rows { len: near.count_set_bits(), columns: names.into_iter().zip(columns).collect() };
+    let passed = evaluate(filter, &mut rows)?;
+    let mut mask = BooleanBufferBuilder::new(near.len());
+    mask.append_n(near.len(), false);
+    for (place, row) in near.set_indices().enumerate() {
+        mask.set_bit(row, passed.value(place));
+    }
+    Ok(mask.finish())
 }
 
 /// Whether a column has no text but the empty one, as far as that is known without looking at each.
