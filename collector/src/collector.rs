@@ -60,7 +60,8 @@ impl Collector {
     /// Starts a collector. Its sending runs on the present tokio runtime, its reading on threads of its own.
     ///
     /// `resume` are the positions that the store has, where somebody knows them: they are the truth, and a checkpoint is not asked. Without them
-    /// the checkpoint is. `cancel` ends it at once, like a drop.
+    /// the checkpoint is. Do not give them beside a checkpoint that is older: files begun in between are then taken for new, and their lines
+    /// are stored twice. `cancel` ends it at once, like a drop.
     ///
     /// # Errors
     /// `invalid` when the configuration cannot be right; what the system says when the state folder cannot be made.

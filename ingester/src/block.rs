@@ -4,7 +4,7 @@
 //! construction is stored. [`Blocks::add`] admits a batch against the latter; [`Blocks::stored`] makes them the former.
 //!
 //! Rows are not sorted here. They arrive in the order of their streams, and the store sorts once, where it writes sorted
-//! files; sorting twice would cost the path a tenth of its time and change nothing.
+//! files; sorting twice would cost time and change nothing.
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
-/// Many short-lived buffers of many sizes on many threads: measured about a tenth faster here than the system's.
+/// Many short-lived buffers of many sizes on many threads, which is what this allocator is made for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
