@@ -12,13 +12,15 @@ use rookery_core::{Position, StreamId};
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {
     stream: StreamId,
+    /// Up to where it was passed over: where the next range follows.
+    end: Position,
     open: VecDeque<Range>,
 }
 
 impl Coverage {
-    /// Of a stream of which nothing was read.
-    pub(crate) fn new(stream: StreamId) -> Self {
-        Self { stream, open: VecDeque::new() }
+    /// Of a stream that was passed over up to `end` before; the default where it never was.
+    pub(crate) fn new(stream: StreamId, end: Position) -> Self {
+        Self { stream, end, open: VecDeque::new() }
     }
 
     /// Passes over `start..end` of a generation.
@@ -26,6 +28,7 @@ impl Coverage {
         if start >= end {
             return;
         }
+        let after = std::mem::replace(&mut self.end, Position { generation, offset: end });
         if let Some(last) = self.open.back_mut()
             && last.generation == generation
             && last.end == start
@@ -41,6 +44,7 @@ impl Coverage {
             end,
             records: 0,
             fate,
+            after,
         });
     }
 
@@ -72,7 +76,8 @@ impl Coverage {
             if let Some(frontier) = frontier
                 && frontier < range.end_position()
             {
-                let rest = Range { start: frontier.offset, records: 0, ..range.clone() };
+                let rest =
+                    Range { start: frontier.offset, records: 0, after: frontier, ..range.clone() };
                 self.open.push_front(rest);
                 range.end = frontier.offset;
             }
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_record_over_two_files_holds_back_the_end_of_the_first() {
-        let mut coverage = Coverage::new(StreamId::default());
+        let mut coverage = Coverage::new(StreamId::default(), Position::default());
         coverage.add(1, 0, 100, Fate::Kept);
         coverage.add(1, 100, 150, Fate::Kept);
         coverage.count(1, 7);
@@ -108,12 +113,14 @@ mod tests {
         assert_eq!(coverage.take(None, &mut out), at(2, 30));
         let seen: Vec<_> = out.iter().map(|r| (r.generation, r.start, r.end, r.records)).collect();
         assert_eq!(seen, [(1, 120, 150, 1), (2, 0, 30, 2)]);
+        let follows: Vec<_> = out.iter().map(|r| Some(r.after)).collect();
+        assert_eq!(follows, [at(1, 120), at(1, 150)]);
         assert_eq!(coverage.take(None, &mut out), None);
     }
 
     #[test]
     fn what_was_given_up_stands_apart_and_meets_its_neighbours() {
-        let mut coverage = Coverage::new(StreamId::default());
+        let mut coverage = Coverage::new(StreamId::default(), Position::default());
         coverage.add(1, 0, 10, Fate::Kept);
         coverage.add(1, 10, 50, Fate::Shed("spool_budget".into()));
         coverage.add(2, 0, 5, Fate::Kept);

@@ -128,7 +128,7 @@ impl Stream {
             late: Vec::new(),
             late_shipped: Vec::new(),
             late_bytes: 0,
-            coverage: Coverage::new(chain.id),
+            coverage: Coverage::new(chain.id, start),
             remembered: entry.map_or_else(Vec::new, |entry| entry.files),
             ignored: HashSet::new(),
             links: HashMap::new(),

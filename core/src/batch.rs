@@ -23,6 +23,9 @@ pub struct Range {
     pub end: u64,
     /// How many records start inside; for what was lost or shed, as far as it is known.
     pub records: u64,
+    /// Where the range before this one ended, as its sender knows it; the default where nothing came before. It is what shows a
+    /// loss over whole files: what lies between a stream's mark and this was sent and never arrived.
+    pub after: Position,
     /// What became of them.
     pub fate: Fate,
 }
@@ -83,6 +86,8 @@ impl Batch {
 pub struct Block {
     /// Whose data.
     pub tenant: Tenant,
+    /// Who writes it, and as which block of theirs.
+    pub origin: Origin,
     /// The records, in the order of their streams, in the schema of [`crate::logs::schema`].
     pub records: Vec<RecordBatch>,
     /// The account: ranges that start at or after the stream's mark, gaps filled in as lost, duplicates counted.
@@ -99,6 +104,17 @@ impl Block {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.len() == 0
     }
+}
+
+/// The name of a block: the same block has the same name at every try, and no other block ever has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Origin {
+    /// The partition of the queue that it came from.
+    pub partition: u32,
+    /// The claim under which it is written, see [`crate::store::Claim`].
+    pub epoch: u64,
+    /// Which block of that partition and claim; grows, from 0.
+    pub sequence: u32,
 }
 
 /// One line of the account of a block.

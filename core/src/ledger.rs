@@ -55,6 +55,8 @@ pub struct StreamAccount {
     pub tags: Arc<str>,
     /// The first byte that is not covered; the high-water mark.
     pub mark: Position,
+    /// The partition of the queue that its latest entry came from.
+    pub partition: u32,
     /// The bytes between the first and the last position of each generation.
     pub covered_bytes: u64,
     /// What is in the store (or was, before its retention ended).
@@ -72,6 +74,9 @@ pub struct StreamAccount {
 /// The reason of a loss that the ingester found: nothing answered for the bytes between two ranges.
 pub const REASON_GAP: Reason = Reason::Borrowed("gap");
 
+/// The same, where files of the chain vanished whole between the two ranges: how many bytes they had is known only of the last.
+pub const REASON_GAP_OVER_FILES: Reason = Reason::Borrowed("gap_over_files");
+
 impl StreamAccount {
     /// The account of a stream of which nothing was seen.
     pub fn new(tenant: Tenant, stream: StreamId, tags: Arc<str>) -> Self {
@@ -80,6 +85,7 @@ impl StreamAccount {
             stream,
             tags,
             mark: Position::default(),
+            partition: 0,
             covered_bytes: 0,
             stored: Tally::default(),
             shed: Tally::default(),
@@ -89,7 +95,49 @@ impl StreamAccount {
         }
     }
 
-    /// What a range adds at this mark: up to two entries, first a loss for a hole before it, then the part of it that is new.
+    /// The bytes that were sent before this range and never came, as far as they are known: up to one range of the file before, and
+    /// one of its own.
+    ///
+    /// Of files that vanished whole only the last can be named; its reason says so.
+    pub fn missing_before(&self, range: &Range) -> impl Iterator<Item = Range> + use<> {
+        let hole = |generation: u64, start, end, reason: &Reason| Range {
+            generation,
+            start,
+            end,
+            records: 0,
+            fate: Fate::Lost(reason.clone()),
+            after: Position::default(),
+            stream: range.stream,
+        };
+        let (mark, after) = (self.mark, range.after);
+        let before = (after > mark && after.generation < range.generation).then(|| {
+            if after.generation == mark.generation {
+                hole(after.generation, mark.offset, after.offset, &REASON_GAP)
+            } else {
+                hole(after.generation, 0, after.offset, &REASON_GAP_OVER_FILES)
+            }
+        });
+        let covered = self.covered_of(range.generation);
+        let within = (range.start > covered).then(|| {
+            let over_files = after.generation == range.generation
+                && mark.generation < range.generation
+                && mark != Position::default();
+            let reason = if over_files { &REASON_GAP_OVER_FILES } else { &REASON_GAP };
+            hole(range.generation, covered, range.start, reason)
+        });
+        before.into_iter().chain(within)
+    }
+
+    /// Up to which byte of a generation nothing is new.
+    fn covered_of(&self, generation: u64) -> u64 {
+        match generation.cmp(&self.mark.generation) {
+            std::cmp::Ordering::Less => u64::MAX,
+            std::cmp::Ordering::Equal => self.mark.offset,
+            std::cmp::Ordering::Greater => 0,
+        }
+    }
+
+    /// What a range adds at this mark: first the losses of [`Self::missing_before`], then the part of it that is new.
     ///
     /// `records_from` gives how many of the range's records start at or after an offset. The account does not move; see
     /// [`Self::apply`].
@@ -100,27 +148,14 @@ impl StreamAccount {
             duplicate_bytes,
             tags: self.tags.clone(),
         };
-        let covered = match range.generation.cmp(&self.mark.generation) {
-            std::cmp::Ordering::Less => u64::MAX,
-            std::cmp::Ordering::Equal => self.mark.offset,
-            std::cmp::Ordering::Greater => 0,
-        };
+        let covered = self.covered_of(range.generation);
         let start = range.start.max(covered).min(range.end);
         let kept = if start == range.start { range.records } else { records_from(start) };
-        let mut entries = Vec::with_capacity(1);
-        if range.start > covered {
-            let hole = Range {
-                start: covered,
-                end: range.start,
-                records: 0,
-                fate: Fate::Lost(REASON_GAP),
-                ..range.clone()
-            };
-            entries.push(entry(hole, 0, 0));
-        }
+        let mut entries: Vec<Entry> =
+            self.missing_before(range).map(|hole| entry(hole, 0, 0)).collect();
         let repeated = range.records.saturating_sub(kept);
         entries.push(entry(
-            Range { start, records: kept, ..range.clone() },
+            Range { start, records: kept, after: Position::default(), ..range.clone() },
             repeated,
             start - range.start,
         ));
@@ -182,7 +217,16 @@ mod tests {
 
     fn range(generation: u64, start: u64, end: u64) -> Range {
         let stream = StreamId([1; 16]);
-        Range { stream, generation, start, end, records: (end - start) / 10, fate: Fate::Kept }
+        let after = Position { generation, offset: start };
+        Range {
+            stream,
+            generation,
+            start,
+            end,
+            records: (end - start) / 10,
+            fate: Fate::Kept,
+            after,
+        }
     }
 
     fn put(account: &mut StreamAccount, range: &Range) -> Vec<Entry> {
@@ -206,6 +250,22 @@ mod tests {
         put(&mut account, &range(9, 0, 10));
         assert_eq!(account.covered_bytes, 210);
         assert!(account.is_balanced());
+    }
+
+    #[test]
+    fn files_that_vanished_whole_are_a_loss_too() {
+        let mut account = StreamAccount::new(Tenant::default(), StreamId([1; 16]), "{}".into());
+        put(&mut account, &Range { after: Position::default(), ..range(5, 0, 100) });
+        let next = |generation, after| Range { after, ..range(generation, 0, 50) };
+        let at = |generation, offset| Position { generation, offset };
+        assert_eq!(put(&mut account, &next(6, at(5, 100))).len(), 1, "it follows without a hole");
+        let entries = put(&mut account, &next(8, at(6, 70)));
+        assert_eq!((entries.len(), entries[0].range.start, entries[0].range.end), (2, 50, 70));
+        let entries = put(&mut account, &next(11, at(10, 90)));
+        assert_eq!(entries[0].range.fate, Fate::Lost(REASON_GAP_OVER_FILES));
+        assert_eq!((entries[0].range.generation, entries[0].range.bytes()), (10, 90));
+        assert!(account.is_balanced());
+        assert_eq!(account.lost.bytes, 110);
     }
 
     #[test]

@@ -64,15 +64,38 @@ pub trait Subscription: Send {
     /// # Errors
     /// When the queue cannot take it; the deliveries may come again.
     fn acknowledge(&mut self, ids: &[DeliveryId]) -> BoxFuture<'_, Result<()>>;
+
+    /// Stops or goes on with the deliveries of one partition: for one that is full while others are not. What it already fetched stays.
+    fn hold(&mut self, partition: u32, held: bool);
+
+    /// How far every partition of the queue is filled and acknowledged at this moment, also those that others read.
+    ///
+    /// # Errors
+    /// `unavailable` when the queue does not say.
+    fn frontiers(&mut self) -> BoxFuture<'_, Result<Vec<Frontier>>>;
+}
+
+/// How far a partition is filled, and how far its readers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frontier {
+    /// Which partition.
+    pub partition: u32,
+    /// The first sequence number that nothing was sent with yet.
+    pub end: u64,
+    /// The first sequence number that is not acknowledged.
+    pub acknowledged: u64,
 }
 
 /// What a subscription says.
 #[derive(Debug)]
 pub enum Event {
-    /// From now on, batches of these partitions come here: marks must be read from the store first.
+    /// From now on, batches of these partitions come here: they must be claimed from the store first. Others stay as they are.
     Assigned(Vec<u32>),
-    /// From now on, nothing of these partitions may be stored by this process.
+    /// These partitions go to another owner: what is being written may be finished and acknowledged, and the next call of
+    /// [`Subscription::next`] says that it was.
     Revoked(Vec<u32>),
+    /// These partitions are another owner's already. What is not acknowledged is delivered there.
+    Lost(Vec<u32>),
     /// A batch.
     Delivered(Delivery),
 }

@@ -9,22 +9,39 @@ use crate::batch::Block;
 use crate::filter::{FieldName, Filter};
 use crate::ledger::StreamAccount;
 use crate::rows::Rows;
-use crate::{BoxFuture, Error, Result, Scope, TimeRange};
+use crate::{BoxFuture, Error, Position, Result, Scope, StreamId, Tenant, TimeRange};
 
 /// What keeps the data.
 pub trait Store: Send + Sync {
+    /// Takes partitions of a queue over. When it returns, no block of an earlier owner of them can land any more, and the claim holds
+    /// all that did.
+    ///
+    /// A store that one process alone can open has no other owner to keep out; that is what the given body is for.
+    ///
+    /// # Errors
+    /// `unavailable` when the store is away; the same call may be made again.
+    fn claim(&self, partitions: &[u32]) -> BoxFuture<'_, Result<Claim>> {
+        let _ = partitions;
+        Box::pin(async {
+            let accounts = self.accounts(Accounts::All).await?;
+            Ok(Claim { epoch: 0, accounts, unaccounted: Vec::new() })
+        })
+    }
+
     /// Writes a block. When it returns, the records and their account are on disk together and every later scan sees them;
     /// when it fails or is cut off, either all of the block is there or nothing of it.
     ///
     /// # Errors
-    /// `unavailable` when the disk is full or the server is away: nothing was written, and the same call may be made again.
+    /// `unavailable` when the disk is full or the server is away: the same call may be made again, and writes the block once, also
+    /// when an earlier call took place without anybody hearing of it. `conflict` when another owner has claimed the partition: nothing
+    /// was written, and nothing of this claim will be.
     fn append(&self, block: Block) -> BoxFuture<'_, Result<()>>;
 
-    /// The accounts of all streams of all tenants: what an ingester starts from. The only truth about what was stored.
+    /// The accounts of streams: the only truth about what was stored.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>>;
+    fn accounts(&self, which: Accounts) -> BoxFuture<'_, Result<Vec<StreamAccount>>>;
 
     /// Starts to read the records that pass a filter and that the scope may see.
     ///
@@ -40,6 +57,40 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the last write fails; nothing is lost, the log is read again at the next start.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Whose accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accounts {
+    /// Of all streams of all tenants.
+    All,
+    /// Of all streams of one tenant.
+    Tenant(Tenant),
+    /// Of these streams, as far as they are known.
+    Streams(Vec<StreamId>),
+}
+
+impl Accounts {
+    /// Whether an account is one of these.
+    pub fn holds(&self, account: &StreamAccount) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tenant(tenant) => account.tenant == *tenant,
+            Self::Streams(streams) => streams.contains(&account.stream),
+        }
+    }
+}
+
+/// The right to write blocks of some partitions, until the next claim of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claim {
+    /// Grows from claim to claim.
+    pub epoch: u64,
+    /// The accounts of the streams whose latest entry came from one of the partitions; a store without partitions gives all.
+    pub accounts: Vec<StreamAccount>,
+    /// Records that are stored, and for which no account answers because a crash came between. They will be delivered again, and must
+    /// not be stored again.
+    pub unaccounted: Vec<(StreamId, Position)>,
 }
 
 /// A part of the answer of a scan. Dropping it ends its work.

@@ -13,7 +13,7 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{BooleanArray, RecordBatch};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use rookery_core::batch::{Batch, Block, Fate, Range};
+use rookery_core::batch::{Batch, Block, Fate, Origin, Range};
 use rookery_core::ledger::StreamAccount;
 use rookery_core::{Error, Position, Result, StreamId, Tenant};
 
@@ -185,7 +185,12 @@ impl Blocks {
     fn block(&mut self, tenant: &Tenant) -> &mut Block {
         let found = self.blocks.iter().position(|block| block.tenant == *tenant);
         let index = found.unwrap_or_else(|| {
-            let empty = Block { tenant: tenant.clone(), records: Vec::new(), entries: Vec::new() };
+            let empty = Block {
+                tenant: tenant.clone(),
+                origin: Origin::default(),
+                records: Vec::new(),
+                entries: Vec::new(),
+            };
             self.blocks.push(empty);
             self.blocks.len() - 1
         });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rookery_core::batch::Block;
 use rookery_core::queue::{DeliveryId, Event, Subscription};
-use rookery_core::store::Store;
+use rookery_core::store::{Accounts, Store};
 use rookery_core::{Result, time};
 use tokio_util::sync::CancellationToken;
 
@@ -54,10 +54,10 @@ impl Ingester {
                     return Ok(());
                 }
                 Some(Some(Event::Assigned(_))) => {
-                    self.blocks = Blocks::new(self.store.accounts().await?);
+                    self.blocks = Blocks::new(self.store.accounts(Accounts::All).await?);
                     continue;
                 }
-                Some(Some(Event::Revoked(_))) => {
+                Some(Some(Event::Revoked(_) | Event::Lost(_))) => {
                     // What was gathered may belong to the next owner now; it will be delivered there.
                     self.blocks = Blocks::default();
                     self.unacknowledged.clear();

@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use rookery_core::ledger::ReadState;
-use rookery_core::store::Store;
+use rookery_core::store::{Accounts, Store};
 use rookery_core::{Error, Tenant};
 use serde_json::json;
 
@@ -55,7 +55,7 @@ async fn status(State(service): State<Arc<Service>>) -> Response {
 async fn ledger(State(service): State<Arc<Service>>) -> Response {
     // First the collector, then the store: what is acknowledged in between can only make the store's mark higher.
     let states = (service.read_states)();
-    match service.store.accounts().await {
+    match service.store.accounts(Accounts::Tenant(service.tenant.clone())).await {
         Ok(accounts) => {
             Json(crate::ledger::join(&service.tenant, accounts, states)).into_response()
         }
@@ -64,7 +64,7 @@ async fn ledger(State(service): State<Arc<Service>>) -> Response {
 }
 
 async fn ready(State(service): State<Arc<Service>>) -> Response {
-    match service.store.accounts().await {
+    match service.store.accounts(Accounts::Streams(Vec::new())).await {
         Ok(_) => "ready\n".into_response(),
         Err(error) => failed(&error),
     }

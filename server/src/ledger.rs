@@ -185,8 +185,15 @@ mod tests {
         let stream = StreamId([3; 16]);
         let tenant = Tenant::default();
         let mut account = StreamAccount::new(tenant.clone(), stream, "{pod=\"p\"}".into());
-        let range =
-            Range { stream, generation: 7, start: 0, end: 50, records: 5, fate: Fate::Kept };
+        let range = Range {
+            stream,
+            generation: 7,
+            start: 0,
+            end: 50,
+            records: 5,
+            fate: Fate::Kept,
+            after: Position::default(),
+        };
         let entry = Entry { range, duplicates: 0, duplicate_bytes: 0, tags: account.tags.clone() };
         account.apply(&entry, 0);
         let state = |offset| ReadState {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use rookery_collector::{Collector, CollectorConfig, CollectorView};
 use rookery_core::Tenant;
 use rookery_core::queue::memory::{MemoryQueue, memory_queue};
-use rookery_core::store::Store;
+use rookery_core::store::{Accounts, Store};
 use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
@@ -194,7 +194,11 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         }),
     });
     let closing = CancellationToken::new();
-    let marks = store.accounts().await?.into_iter().map(|account| (account.stream, account.mark));
+    let marks = store
+        .accounts(Accounts::All)
+        .await?
+        .into_iter()
+        .map(|account| (account.stream, account.mark));
     let options = RouterOptions { closing: closing.clone(), marks: marks.collect() };
     let select = router_with(
         engine,

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rookery_core::batch::{Block, Entry, Fate, Range};
+use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::filter::{Filter, Pattern, Test};
 use rookery_core::logs::Resource;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
 use rookery_core::rows::{Column, Rows};
-use rookery_core::store::{Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
+use rookery_core::store::{Accounts, Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
 use rookery_core::{Error, Position, Result, Scope, StreamId, Tenant, TimeRange, time};
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use tokio_util::sync::CancellationToken;
@@ -306,6 +306,7 @@ async fn generate(
                     end: offsets[pod],
                     records: rows,
                     fate: Fate::Kept,
+                    after: Position::default(),
                 },
                 duplicates: 0,
                 duplicate_bytes: 0,
@@ -313,7 +314,13 @@ async fn generate(
             });
         }
         records += count;
-        each(Block { tenant: tenant.clone(), records: vec![builder.finish()?], entries }).await?;
+        each(Block {
+            tenant: tenant.clone(),
+            origin: Origin::default(),
+            records: vec![builder.finish()?],
+            entries,
+        })
+        .await?;
     }
     Ok((raw, records))
 }
@@ -478,12 +485,14 @@ async fn many_streams(count: u64) -> Result<()> {
             end: 1000,
             records: 5,
             fate: Fate::Kept,
+            after: Position::default(),
         },
         duplicates: 0,
         duplicate_bytes: 0,
         tags: format!("{{container=\"main\",namespace=\"shop\",pod=\"web-{n}\"}}").into(),
     };
     let block = Block {
+        origin: Origin::default(),
         tenant: tenant.clone(),
         records: Vec::new(),
         entries: (0..count).map(entry).collect(),
@@ -497,7 +506,7 @@ async fn many_streams(count: u64) -> Result<()> {
     drop(store);
     let started = Instant::now();
     let store = ParquetStore::open(ParquetConfig::in_directory(&folder))?;
-    let found = store.accounts().await?.len();
+    let found = store.accounts(Accounts::All).await?.len();
     println!(
         "{found} streams: append {appended:?}, close {closed:?}, open and list {:?}",
         started.elapsed()

@@ -11,6 +11,7 @@ use std::path::Path;
 use hashbrown::HashMap;
 use rookery_core::batch::Entry;
 use rookery_core::ledger::{EVENTS_LIMIT, Event, StreamAccount, Tally};
+use rookery_core::store::Accounts as Which;
 use rookery_core::{Error, Position, Result, StreamId, Tenant};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -44,9 +45,18 @@ impl Accounts {
         }
     }
 
-    /// All of them.
-    pub(crate) fn list(&self) -> Vec<StreamAccount> {
-        self.by_stream.values().flat_map(HashMap::values).cloned().collect()
+    /// Those that are asked for.
+    pub(crate) fn list(&self, which: &Which) -> Vec<StreamAccount> {
+        match which {
+            Which::All => self.by_stream.values().flat_map(HashMap::values).cloned().collect(),
+            Which::Tenant(tenant) => {
+                self.by_stream.get(tenant).into_iter().flat_map(HashMap::values).cloned().collect()
+            }
+            Which::Streams(ids) => {
+                let found = |id| self.by_stream.values().find_map(|streams| streams.get(id));
+                ids.iter().filter_map(found).cloned().collect()
+            }
+        }
     }
 
     /// How many streams.
@@ -177,14 +187,22 @@ mod tests {
         for (index, name) in ["a", "b"].iter().enumerate() {
             let stream = StreamId([index as u8; 16]);
             let fate = if index == 0 { Fate::Kept } else { Fate::Lost("gap".into()) };
-            let range = Range { stream, generation: 3, start: 0, end: 70, records: 2, fate };
+            let range = Range {
+                stream,
+                generation: 3,
+                start: 0,
+                end: 70,
+                records: 2,
+                fate,
+                after: Position::default(),
+            };
             let entry = Entry { range, duplicates: 1, duplicate_bytes: 9, tags: "{}".into() };
             accounts.apply(&Tenant::new(name).unwrap(), &[entry], -4);
         }
         let bytes = to_bytes(&accounts.encode()).unwrap();
         let back = Accounts::from_bytes(&bytes).unwrap();
         let sorted = |accounts: &Accounts| {
-            let mut list = accounts.list();
+            let mut list = accounts.list(&Which::All);
             list.sort_by_key(|a| a.stream);
             list
         };

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
-use rookery_core::batch::{Block, Entry, Fate, Range};
-use rookery_core::{Error, Result, StreamId, Tenant, logs};
+use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
+use rookery_core::{Error, Position, Result, StreamId, Tenant, logs};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::wire::{Reader, put_bytes, put_i64, put_str, put_u64};
@@ -152,7 +152,7 @@ pub fn decode(sequence: u64, payload: &[u8]) -> Result<Frame> {
             records.push(batch.map_err(broken)?);
         }
     }
-    Ok(Frame { sequence, at, block: Block { tenant, records, entries } })
+    Ok(Frame { sequence, at, block: Block { tenant, origin: Origin::default(), records, entries } })
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
@@ -200,7 +200,9 @@ pub(crate) fn range(reader: &mut Reader<'_>) -> Result<Range> {
         2 => Fate::Lost(reason),
         _ => return Err(Error::corrupt("a range in the store has an unknown fate")),
     };
-    Ok(Range { stream, generation, start, end, records, fate })
+    // What a range follows matters until it is admitted; an account does not keep it.
+    let after = Position::default();
+    Ok(Range { stream, generation, start, end, records, fate, after })
 }
 
 /// The tags of an account, shared.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use rookery_core::batch::{Block, Entry, Fate, Range};
+use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::logs::Resource;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
 use rookery_core::{Position, StreamId, Tenant, time};
@@ -68,13 +68,14 @@ pub(crate) fn block_of(tenant: Tenant, rows: u64, first: u64) -> Block {
             end: (first + rows) * 10,
             records: rows / 2,
             fate: Fate::Kept,
+            after: Position::default(),
         },
         duplicates: 0,
         duplicate_bytes: 0,
         tags: pod(name).stream_tags().into(),
     };
     let entries = vec![entry("a"), entry("b")];
-    Block { tenant, records: vec![records(rows, first)], entries }
+    Block { tenant, origin: Origin::default(), records: vec![records(rows, first)], entries }
 }
 
 /// Records of pod `x` with odd fields: more names than a part has columns, a field with the name of a built-in one, one that is a number
@@ -112,8 +113,9 @@ pub(crate) fn odd_block(rows: u64, first: u64) -> Block {
         end: (first + rows) * 10,
         records: rows,
         fate: Fate::Kept,
+        after: Position::default(),
     };
     let tags = pod.stream_tags().into();
     let entries = vec![Entry { range, duplicates: 0, duplicate_bytes: 0, tags }];
-    Block { tenant: Tenant::default(), records: vec![records], entries }
+    Block { tenant: Tenant::default(), origin: Origin::default(), records: vec![records], entries }
 }

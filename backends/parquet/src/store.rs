@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use rookery_core::batch::Block;
 use rookery_core::ledger::StreamAccount;
-use rookery_core::store::{Partition, ScanRequest, Store};
+use rookery_core::store::{Accounts as Which, Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Error, Result, Scope, time};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -247,8 +247,8 @@ impl Store for ParquetStore {
         Box::pin(self.append_block(block))
     }
 
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
-        Box::pin(async { Ok(self.shared.state.lock().accounts.list()) })
+    fn accounts(&self, which: Which) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
+        Box::pin(async move { Ok(self.shared.state.lock().accounts.list(&which)) })
     }
 
     fn scan(&self, scope: &Scope, request: ScanRequest) -> Result<Vec<Partition>> {

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use rookery_core::batch::{Block, Entry, Fate, Range};
+use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::filter::Filter;
 use rookery_core::logs::Resource;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
-use rookery_core::store::{Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
+use rookery_core::store::{Accounts, Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
 use rookery_core::units::{Bytes, Span};
 use rookery_core::{Kind, Position, Scope, StreamId, Tenant, TimeRange, time};
 use rookery_parquet::{ParquetConfig, ParquetStore};
@@ -76,10 +76,11 @@ fn block(n: u64) -> Block {
         end: (n + 1) * ROWS,
         records: ROWS,
         fate: Fate::Kept,
+        after: Position::default(),
     };
     let entry = Entry { range, duplicates: 0, duplicate_bytes: 0, tags: "{}".into() };
     let records = vec![builder.finish().unwrap()];
-    Block { tenant: Tenant::default(), records, entries: vec![entry] }
+    Block { tenant: Tenant::default(), origin: Origin::default(), records, entries: vec![entry] }
 }
 
 /// How often each record is there; the records are read with their bodies.
@@ -118,7 +119,7 @@ async fn check(store: &ParquetStore, safe: u64) -> u64 {
     assert!(found.values().all(|&times| times == 1), "none came twice");
     assert_eq!(records % ROWS, 0, "a block is there as a whole");
     assert!(records >= safe * ROWS, "{records} records, {safe} blocks were safe");
-    let accounts = store.accounts().await.unwrap();
+    let accounts = store.accounts(Accounts::All).await.unwrap();
     let mark = accounts.first().map_or(0, |account| account.mark.offset);
     assert_eq!(mark, records, "the account says what is stored");
     records / ROWS
@@ -129,7 +130,8 @@ async fn check(store: &ParquetStore, safe: u64) -> u64 {
 async fn child() {
     let Ok(folder) = std::env::var("ROOKERY_CHILD") else { return };
     let store = open(Path::new(&folder)).unwrap();
-    let first = store.accounts().await.unwrap().first().map_or(0, |a| a.mark.offset) / ROWS;
+    let first =
+        store.accounts(Accounts::All).await.unwrap().first().map_or(0, |a| a.mark.offset) / ROWS;
     for n in first.. {
         store.append(block(n)).await.unwrap();
         let mut out = std::io::stdout().lock();
@@ -325,7 +327,11 @@ async fn a_part_that_is_cut_is_set_aside_and_the_rest_answers() {
     assert_eq!(quarantined, 2);
     let left = count(&store).len() as u64;
     assert!(left < records && left == store.usage().part_records);
-    assert_eq!(store.accounts().await.unwrap()[0].mark.offset, 40 * ROWS, "the account stays");
+    assert_eq!(
+        store.accounts(Accounts::All).await.unwrap()[0].mark.offset,
+        40 * ROWS,
+        "the account stays"
+    );
 }
 
 #[tokio::test]
@@ -371,7 +377,7 @@ async fn retention_removes_whole_parts_and_keeps_the_accounts() {
     store.apply_retention().unwrap();
     assert_eq!(store.usage().parts, 0);
     assert_eq!(count(&store).len(), 0);
-    assert_eq!(store.accounts().await.unwrap()[0].stored.records, ROWS);
+    assert_eq!(store.accounts(Accounts::All).await.unwrap()[0].stored.records, ROWS);
     assert!(!folder.path().join("parts/default").exists(), "the folders are gone");
     assert_eq!(store.append(block(1)).await.map_err(|e| e.to_string()), Ok(()));
 }

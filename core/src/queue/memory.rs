@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Acknowledger, Delivery, DeliveryId, Event, Queue, Receipt, Subscription, receipt};
+use super::{
+    Acknowledger, Delivery, DeliveryId, Event, Frontier, Queue, Receipt, Subscription, receipt,
+};
 use crate::batch::Batch;
 use crate::{BoxFuture, Error, Result};
 
@@ -39,6 +41,7 @@ pub struct MemorySubscription {
     receiver: mpsc::Receiver<Parcel>,
     closed: CancellationToken,
     assigned: bool,
+    held: bool,
     next_sequence: u64,
     outstanding: VecDeque<(u64, Acknowledger, OwnedSemaphorePermit)>,
 }
@@ -53,6 +56,7 @@ pub fn memory_queue(limit_bytes: usize) -> (MemoryQueue, MemorySubscription) {
         receiver,
         closed: closed.clone(),
         assigned: false,
+        held: false,
         next_sequence: 0,
         outstanding: VecDeque::new(),
     };
@@ -100,6 +104,9 @@ impl Subscription for MemorySubscription {
                 self.assigned = true;
                 return Ok(Some(Event::Assigned(vec![0])));
             }
+            if self.held {
+                return std::future::pending().await;
+            }
             let parcel = tokio::select! {
                 biased;
                 parcel = self.receiver.recv() => parcel,
@@ -126,6 +133,17 @@ impl Subscription for MemorySubscription {
             }
             Ok(())
         })
+    }
+
+    fn hold(&mut self, _partition: u32, held: bool) {
+        self.held = held;
+    }
+
+    fn frontiers(&mut self) -> BoxFuture<'_, Result<Vec<Frontier>>> {
+        let acknowledged =
+            self.outstanding.front().map_or(self.next_sequence, |(sequence, ..)| *sequence);
+        let end = self.next_sequence + self.receiver.len() as u64;
+        Box::pin(async move { Ok(vec![Frontier { partition: 0, end, acknowledged }]) })
     }
 }
 

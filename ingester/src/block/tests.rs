@@ -27,7 +27,15 @@ fn batch(generation: u64, start: u64, end: u64) -> Batch {
         });
     }
     let records = (end - start) / 10;
-    let range = Range { stream: STREAM, generation, start, end, records, fate: Fate::Kept };
+    let range = Range {
+        stream: STREAM,
+        generation,
+        start,
+        end,
+        records,
+        fate: Fate::Kept,
+        after: Position::default(),
+    };
     let records = builder.finish().unwrap();
     Batch { tenant: Tenant::default(), collector: "n".into(), records, ranges: vec![range] }
 }

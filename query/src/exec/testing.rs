@@ -16,7 +16,7 @@ use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
 use rookery_core::logs::fields;
 use rookery_core::rows::{Column, Rows};
-use rookery_core::store::{Columns, Partition, ScanRequest, Store};
+use rookery_core::store::{Accounts, Columns, Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Error, Result, Scope, StreamId, Tenant, TimeRange};
 
 use super::columns::{name, text_column};
@@ -52,7 +52,7 @@ impl Store for RowStore {
         Box::pin(async { unsupported() })
     }
 
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
+    fn accounts(&self, _which: Accounts) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
         Box::pin(async { unsupported() })
     }
 

@@ -115,6 +115,7 @@ impl Pushes {
             end: start.offset + stream.bytes,
             records: stream.records,
             fate: Fate::Kept,
+            after: Position::default(),
         };
         let ranges = draft.streams.iter().zip(&starts).map(range).collect();
         let collector = self.receiver.clone();

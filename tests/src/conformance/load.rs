@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rookery_core::batch::{Block, Entry, Fate, Range};
+use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::filter::eval::number::parse_rfc3339;
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
 use rookery_core::logs::{RESOURCE_FIELDS, Resource};
@@ -55,7 +55,12 @@ impl Loader<'_> {
                 .with_context(|| format!("the record {}", Value::Object(record.clone())))?;
         }
         let records = vec![builder.finish()?];
-        Ok(Block { tenant: tenant(), records, entries: entries.into_values().collect() })
+        Ok(Block {
+            tenant: tenant(),
+            origin: Origin::default(),
+            records,
+            entries: entries.into_values().collect(),
+        })
     }
 
     fn add(
@@ -71,8 +76,15 @@ impl Loader<'_> {
         let stream = StreamId::of(&tenant(), &["conformance", &tags]);
         let start = self.offsets.get(&stream).copied().unwrap_or(0);
         self.offsets.insert(stream, start + RECORD_BYTES);
-        let range =
-            Range { stream, generation: 1, start, end: start, records: 0, fate: Fate::Kept };
+        let range = Range {
+            stream,
+            generation: 1,
+            start,
+            end: start,
+            records: 0,
+            fate: Fate::Kept,
+            after: Position::default(),
+        };
         let tags: Arc<str> = tags.into();
         let fresh = || Entry { range, duplicates: 0, duplicate_bytes: 0, tags };
         let entry = entries.entry(stream).or_insert_with(fresh);

@@ -15,7 +15,7 @@ use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
 use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, fields, severity_name};
 use rookery_core::rows::{Column, Rows};
-use rookery_core::store::{Partition, ScanRequest, Store};
+use rookery_core::store::{Accounts, Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Result, Scope, StreamId, Tenant};
 
 /// See the module.
@@ -31,7 +31,7 @@ impl Store for ReferenceStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
+    fn accounts(&self, _which: Accounts) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -9,7 +9,7 @@ use rookery_core::filter::eval::evaluate;
 use rookery_core::filter::{Filter, Pattern, TagMatcher, TagOp, Test, Values};
 use rookery_core::logs::{self, RESOURCE_COLUMNS, RESOURCE_FIELDS};
 use rookery_core::rows::{Column, Rows};
-use rookery_core::store::{Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
+use rookery_core::store::{Accounts, Budget, Columns, ScanOrder, ScanRequest, Store, TimeBound};
 use rookery_core::{Scope, Tenant, TimeRange, time};
 use tokio_util::sync::CancellationToken;
 
@@ -466,7 +466,7 @@ async fn tenants_and_restrictions_keep_records_apart() {
         let restriction = Some(Arc::new(Filter::field("pod", Test::Exact("a".into()))));
         let scope = Scope { restriction, ..everything() };
         assert_eq!(count(scope), 50, "{round}");
-        assert_eq!(store.accounts().await.unwrap().len(), 4);
+        assert_eq!(store.accounts(Accounts::All).await.unwrap().len(), 4);
         store.close().await.unwrap();
     }
 }
@@ -492,7 +492,7 @@ async fn what_was_appended_is_there_after_a_stop_without_a_close() {
 }
 
 async fn accounts(store: &ParquetStore) -> Vec<StreamAccount> {
-    let mut accounts = store.accounts().await.unwrap();
+    let mut accounts = store.accounts(Accounts::All).await.unwrap();
     accounts.sort_by_key(|account| account.stream);
     accounts
 }

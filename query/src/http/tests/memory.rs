@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch, StringArray, TimestampNanosecondArray};
-use rookery_core::batch::Block;
+use rookery_core::batch::{Block, Origin};
 use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
 use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, fields, severity_name};
 use rookery_core::queue::memory::MemorySubscription;
 use rookery_core::queue::{Event, Subscription as _};
 use rookery_core::rows::{Column, Rows};
-use rookery_core::store::{Partition, ScanRequest, Store};
+use rookery_core::store::{Accounts, Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Result, Scope, StreamId, Tenant};
 use tokio::sync::Notify;
 
@@ -28,8 +28,12 @@ pub(super) async fn ingest(mut subscription: MemorySubscription, store: Arc<Memo
     while let Some(event) = subscription.next().await.unwrap() {
         if let Event::Delivered(delivery) = event {
             let batch = delivery.batch;
-            let block =
-                Block { tenant: batch.tenant, records: vec![batch.records], entries: Vec::new() };
+            let block = Block {
+                tenant: batch.tenant,
+                origin: Origin::default(),
+                records: vec![batch.records],
+                entries: Vec::new(),
+            };
             store.append(block).await.unwrap();
             subscription.acknowledge(&[delivery.id]).await.unwrap();
         }
@@ -43,7 +47,7 @@ impl Store for MemoryStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
+    fn accounts(&self, _which: Accounts) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -158,7 +162,7 @@ impl Store for EndlessStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn accounts(&self) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
+    fn accounts(&self, _which: Accounts) -> BoxFuture<'_, Result<Vec<StreamAccount>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
