@@ -1,11 +1,12 @@
 //! From batches to blocks: a pure step over accounts.
 //!
-//! A [`Blocks`] holds the accounts as the store has them, and beside them the accounts as they will be when the block under
-//! construction is stored. [`Blocks::add`] admits a batch against the latter; [`Blocks::stored`] makes them the former.
+//! A [`Blocks`] holds the accounts as they will be when all that was given to it is stored, and the blocks that are not taken yet.
+//! When a block cannot be stored, all of it is thrown away, and a new one starts from the store.
 //!
 //! Rows are not sorted here. They arrive in the order of their streams, and the store sorts once, where it writes sorted
 //! files; sorting twice would cost time and change nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -14,16 +15,17 @@ use arrow_array::{BooleanArray, RecordBatch};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use rookery_core::batch::{Batch, Block, Fate, Origin, Range};
-use rookery_core::ledger::StreamAccount;
+use rookery_core::ledger::{REASON_GAP, REASON_GAP_OVER_FILES, StreamAccount};
 use rookery_core::{Error, Position, Result, StreamId, Tenant};
 
 type Accounts = HashMap<StreamId, StreamAccount, FixedState>;
 
-/// The block under construction, one for each tenant, and the accounts it starts from.
+/// The block under construction, one for each tenant, and the accounts that it leads to.
 #[derive(Default)]
 pub struct Blocks {
-    stored: Accounts,
-    pending: Accounts,
+    accounts: Accounts,
+    /// Records that are stored without an account: they are counted as stored, and not stored again.
+    unaccounted: Arc<HashSet<(StreamId, Position)>>,
     blocks: Vec<Block>,
     rows: usize,
     bytes: usize,
@@ -96,10 +98,55 @@ impl<'a> Positions<'a> {
 }
 
 impl Blocks {
-    /// Starts from what the store has.
-    pub fn new(accounts: Vec<StreamAccount>) -> Self {
-        let stored = accounts.into_iter().map(|account| (account.stream, account)).collect();
-        Self { stored, ..Self::default() }
+    /// Starts from what the store has, and from the records that it has and no account answers for.
+    pub fn new(
+        accounts: Vec<StreamAccount>,
+        unaccounted: Arc<HashSet<(StreamId, Position)>>,
+    ) -> Self {
+        let accounts = accounts.into_iter().map(|account| (account.stream, account)).collect();
+        Self { accounts, unaccounted, ..Self::default() }
+    }
+
+    /// The streams of a batch that are not known here, and those with a hole before the batch.
+    pub fn strangers(&self, batch: &Batch) -> Vec<StreamId> {
+        let mut streams: Vec<StreamId> = Vec::new();
+        self.walk(batch, |account, stream, has_hole| {
+            if account.is_none() || has_hole {
+                streams.push(stream);
+            }
+        });
+        streams
+    }
+
+    /// Whether something that was sent before the batch is missing.
+    pub fn has_hole(&self, batch: &Batch) -> bool {
+        let mut found = false;
+        self.walk(batch, |_, _, has_hole| found |= has_hole);
+        found
+    }
+
+    /// Calls `visit` for the first range of each stream of a batch: those after it follow it.
+    fn walk(&self, batch: &Batch, mut visit: impl FnMut(Option<&StreamAccount>, StreamId, bool)) {
+        let mut seen: HashSet<StreamId, FixedState> = HashSet::default();
+        for range in &batch.ranges {
+            if !seen.insert(range.stream) {
+                continue;
+            }
+            let account = self.accounts.get(&range.stream);
+            let has_hole = match account {
+                Some(account) => account.missing_before(range).next().is_some(),
+                None => range.start > 0 || range.after != Position::default(),
+            };
+            visit(account, range.stream, has_hole);
+        }
+    }
+
+    /// Takes over the store's account of a stream, unless the present one is further.
+    pub fn refresh(&mut self, account: StreamAccount) {
+        let present = self.accounts.get(&account.stream);
+        if present.is_none_or(|present| present.mark < account.mark) {
+            self.accounts.insert(account.stream, account);
+        }
     }
 
     /// How many records wait to be stored.
@@ -139,7 +186,7 @@ impl Blocks {
                 added.duplicates += entry.duplicates;
                 match &entry.range.fate {
                     Fate::Kept => added.records += entry.range.records,
-                    Fate::Lost(reason) if *reason == rookery_core::ledger::REASON_GAP => {
+                    Fate::Lost(reason) if [REASON_GAP, REASON_GAP_OVER_FILES].contains(reason) => {
                         added.gap_bytes += entry.range.bytes();
                     }
                     _ => {}
@@ -147,10 +194,10 @@ impl Blocks {
                 entries.push(entry);
             }
         }
-        let records = if marks.is_empty() {
+        let records = if marks.is_empty() && self.unaccounted.is_empty() {
             batch.records
         } else {
-            without(&batch.records, &positions, &marks)?
+            without(&batch.records, &positions, &marks, &self.unaccounted)?
         };
         self.rows += records.num_rows();
         self.bytes += size;
@@ -162,24 +209,16 @@ impl Blocks {
         Ok(added)
     }
 
-    /// What is to be stored now. The accounts wait for [`Self::stored`].
+    /// What is to be stored now.
     pub fn take(&mut self) -> Vec<Block> {
         self.rows = 0;
         self.bytes = 0;
         std::mem::take(&mut self.blocks)
     }
 
-    /// Says that the store has all that [`Self::take`] gave.
-    pub fn stored(&mut self) {
-        self.stored.extend(self.pending.drain());
-    }
-
     fn account(&mut self, tenant: &Tenant, stream: StreamId) -> &mut StreamAccount {
-        let stored = &self.stored;
-        self.pending.entry(stream).or_insert_with(|| {
-            let fresh = || StreamAccount::new(tenant.clone(), stream, "".into());
-            stored.get(&stream).cloned().unwrap_or_else(fresh)
-        })
+        let fresh = || StreamAccount::new(tenant.clone(), stream, "".into());
+        self.accounts.entry(stream).or_insert_with(fresh)
     }
 
     fn block(&mut self, tenant: &Tenant) -> &mut Block {
@@ -198,19 +237,21 @@ impl Blocks {
     }
 }
 
-/// The records at or after the marks of their streams.
+/// The records at or after the marks of their streams, without those that are stored already.
 fn without(
     records: &RecordBatch,
     positions: &Positions<'_>,
     marks: &HashMap<StreamId, Position, FixedState>,
+    unaccounted: &HashSet<(StreamId, Position)>,
 ) -> Result<RecordBatch> {
     let is_new = |row: usize| {
         let stream: [u8; 16] = positions.stream.value(row).try_into().unwrap_or_default();
-        marks.get(&StreamId(stream)).is_none_or(|mark| positions.at(row) >= *mark)
+        let (stream, at) = (StreamId(stream), positions.at(row));
+        marks.get(&stream).is_none_or(|mark| at >= *mark) && !unaccounted.contains(&(stream, at))
     };
     let selection: BooleanArray = (0..positions.rows()).map(|row| Some(is_new(row))).collect();
     Ok(arrow_select::filter::filter_record_batch(records, &selection)?)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,7 +15,9 @@ pub struct Stats {
     pub duplicates: AtomicU64,
     /// Bytes that nothing answered for.
     pub gap_bytes: AtomicU64,
-    /// Appends that failed and were made again.
+    /// Batches that waited for their predecessors.
+    pub set_aside: AtomicU64,
+    /// Calls of the store that failed and were made again.
     pub retries: AtomicU64,
     /// Time spent in appends, in microseconds.
     pub append_micros: AtomicU64,
@@ -27,7 +29,7 @@ impl Stats {
     }
 
     /// Every counter with its name and what it means.
-    pub fn counters(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 8] {
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         [
             ("batches", "Batches taken from the queue", get(&self.batches)),
@@ -35,7 +37,8 @@ impl Stats {
             ("records", "Records that the store has", get(&self.records)),
             ("duplicates", "Records that came again and were dropped", get(&self.duplicates)),
             ("gap_bytes", "Bytes that nothing answered for", get(&self.gap_bytes)),
-            ("retries", "Appends that failed and were made again", get(&self.retries)),
+            ("set_aside", "Batches that waited for their predecessors", get(&self.set_aside)),
+            ("retries", "Calls of the store that failed and were made again", get(&self.retries)),
             ("append_micros", "Time spent in appends, in microseconds", get(&self.append_micros)),
         ]
     }

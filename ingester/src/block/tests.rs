@@ -5,10 +5,10 @@ use rookery_core::logs::builder::{Head, LogBatchBuilder};
 
 use super::*;
 
-const STREAM: StreamId = StreamId([9; 16]);
+pub(crate) const STREAM: StreamId = StreamId([9; 16]);
 
-/// Records of ten bytes each, from `start` to `end` of one generation.
-fn batch(generation: u64, start: u64, end: u64) -> Batch {
+/// Records of ten bytes each, from `start` to `end` of one generation; it follows what lies before it there.
+pub(crate) fn batch(generation: u64, start: u64, end: u64) -> Batch {
     let mut builder = LogBatchBuilder::default();
     let resource =
         Arc::new(Resource { source: "file".into(), path: "/a".into(), ..Resource::default() });
@@ -53,12 +53,11 @@ fn what_came_again_is_dropped_row_by_row() {
     blocks.add(batch(2, 0, 30), 0).unwrap();
     let taken = blocks.take();
     assert_eq!(rows(&taken), 18);
-    blocks.stored();
 
     // A restarted ingester starts from the store's accounts and drops the same.
-    let accounts: Vec<StreamAccount> = blocks.stored.values().cloned().collect();
+    let accounts: Vec<StreamAccount> = blocks.accounts.values().cloned().collect();
     assert_eq!(accounts[0].tags.as_ref(), "{path=\"/a\"}");
-    let mut restarted = Blocks::new(accounts);
+    let mut restarted = Blocks::new(accounts, Default::default());
     assert_eq!(restarted.add(batch(1, 0, 150), 0).unwrap().records, 0);
     assert_eq!(restarted.add(batch(2, 0, 40), 0).unwrap().records, 1);
     assert_eq!(rows(&restarted.take()), 1);
@@ -71,8 +70,7 @@ fn a_hole_is_a_gap_with_its_bytes() {
     assert_eq!(blocks.add(batch(1, 130, 150), 0).unwrap().gap_bytes, 30);
     let taken = blocks.take();
     assert_eq!(taken[0].entries.len(), 3);
-    blocks.stored();
-    let account = &blocks.stored[&STREAM];
+    let account = &blocks.accounts[&STREAM];
     assert!(account.is_balanced());
     assert_eq!((account.lost.bytes, account.stored.bytes), (30, 120));
 }
@@ -83,4 +81,14 @@ fn tenants_get_blocks_of_their_own() {
     blocks.add(batch(1, 0, 10), 0).unwrap();
     blocks.add(Batch { tenant: Tenant::new("b").unwrap(), ..batch(1, 0, 10) }, 0).unwrap();
     assert_eq!(blocks.take().len(), 2);
+}
+
+#[test]
+fn what_is_stored_without_an_account_is_counted_and_not_stored_again() {
+    let at = |offset| (STREAM, Position { generation: 1, offset });
+    let unaccounted = Arc::new([at(10), at(30)].into());
+    let mut blocks = Blocks::new(Vec::new(), unaccounted);
+    assert_eq!(blocks.add(batch(1, 0, 50), 0).unwrap().records, 5);
+    assert_eq!(rows(&blocks.take()), 3);
+    assert_eq!(blocks.accounts[&STREAM].stored.records, 5);
 }
