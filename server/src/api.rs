@@ -11,21 +11,28 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use rookery_core::ledger::ReadState;
 use rookery_core::store::{Accounts, Store};
-use rookery_core::{Error, Tenant};
+use rookery_core::{BoxFuture, Error, Result, Tenant};
 use serde_json::json;
+
+/// Says whether the process could do its work now.
+pub(crate) type IsReady = Box<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// What the endpoints read.
 pub(crate) struct Service {
-    /// The store.
-    pub(crate) store: Arc<dyn Store>,
+    /// Which role the process has.
+    pub(crate) role: &'static str,
+    /// The store, where the role has one.
+    pub(crate) store: Option<Arc<dyn Store>>,
     /// Whose ledger is shown.
     pub(crate) tenant: Tenant,
-    /// The folder of all data, for a person.
-    pub(crate) data_dir: String,
+    /// Where the data is, for a person.
+    pub(crate) place: String,
     /// When the process started.
     pub(crate) started: Instant,
-    /// How far the collector has read.
-    pub(crate) read_states: Box<dyn Fn() -> Vec<ReadState> + Send + Sync>,
+    /// How far the collector has read, where it runs in this process.
+    pub(crate) read_states: Option<Box<dyn Fn() -> Vec<ReadState> + Send + Sync>>,
+    /// Whether the process could do its work now.
+    pub(crate) is_ready: IsReady,
     /// The numbers of all parts.
     pub(crate) registry: Registry,
 }
@@ -44,8 +51,8 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
 async fn status(State(service): State<Arc<Service>>) -> Response {
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "role": "standalone",
-        "data_dir": service.data_dir,
+        "role": service.role,
+        "data_dir": service.place,
         "tenant": service.tenant.as_str(),
         "uptime_seconds": service.started.elapsed().as_secs_f64(),
     }))
@@ -53,9 +60,15 @@ async fn status(State(service): State<Arc<Service>>) -> Response {
 }
 
 async fn ledger(State(service): State<Arc<Service>>) -> Response {
+    let Some(store) = &service.store else {
+        let role = service.role;
+        return failed(&Error::not_found(format!(
+            "a process in the role `{role}` has no ledger: ask one in the role `query`"
+        )));
+    };
     // First the collector, then the store: what is acknowledged in between can only make the store's mark higher.
-    let states = (service.read_states)();
-    match service.store.accounts(Accounts::Tenant(service.tenant.clone())).await {
+    let states = service.read_states.as_ref().map(|states| states()).unwrap_or_default();
+    match store.accounts(Accounts::Tenant(service.tenant.clone())).await {
         Ok(accounts) => {
             Json(crate::ledger::join(&service.tenant, accounts, states)).into_response()
         }
@@ -64,8 +77,8 @@ async fn ledger(State(service): State<Arc<Service>>) -> Response {
 }
 
 async fn ready(State(service): State<Arc<Service>>) -> Response {
-    match service.store.accounts(Accounts::Streams(Vec::new())).await {
-        Ok(_) => "ready\n".into_response(),
+    match (service.is_ready)().await {
+        Ok(()) => "ready\n".into_response(),
         Err(error) => failed(&error),
     }
 }

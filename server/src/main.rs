@@ -9,6 +9,7 @@
 mod cli;
 mod config;
 
+mod process;
 mod sources;
 mod standalone;
 

@@ -1,12 +1,11 @@
 //! All stages in one process: collector → queue → ingester → store ← query, started in this order from the far end and stopped
 //! in reverse, so that what was read is stored before the process ends.
 
-use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use rookery_collector::{Collector, CollectorConfig, CollectorView};
@@ -17,20 +16,16 @@ use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
 use rookery_query::http::{RouterOptions, router_with};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::cli::{DemoArgs, StandaloneArgs};
 use crate::config::Config;
 use crate::metrics::{self, Sample};
+use crate::process::{
+    STOP_LIMIT, default_data_dir, finish, listen, lock, runtime, serve, start_log, until_stopped,
+};
 use crate::sources;
-
-/// How long a stop may take before what is left is left to the next start, which reads it again.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
-
-/// How long open connections may go on when the process stops.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// `rookery standalone`
 pub(crate) fn main(args: &StandaloneArgs) -> Result<ExitCode> {
@@ -78,28 +73,6 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the threads of the process")
-}
-
-fn start_log(filter: &str) -> Result<()> {
-    use std::io::IsTerminal as _;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
-        format!(
-            "`log: {filter}` is not a level or a filter: write error, warn, info, debug or trace"
-        )
-    })?;
-    let terminal = std::io::stderr().is_terminal();
-    // A second call (a test in one process) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal)
-        .try_init();
-    Ok(())
-}
-
 /// The configuration with the flags on top, and with everything filled in that depends on the machine.
 fn configure(args: &StandaloneArgs) -> Result<Config> {
     let mut config = Config::load(args.config.as_deref())?;
@@ -127,42 +100,11 @@ fn configure(args: &StandaloneArgs) -> Result<Config> {
     Ok(config)
 }
 
-fn default_data_dir() -> Result<PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        return Ok("/var/lib/rookery".into());
-    }
-    let home = std::env::var_os("HOME")
-        .context("there is no home folder: say where to keep the data with --data-dir")?;
-    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    Ok(share.unwrap_or_else(|| Path::new(&home).join(".local/share")).join("rookery"))
-}
-
-/// Holds the data folder for this process alone.
-fn lock(data_dir: &Path) -> Result<File> {
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
-    let path = data_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(_) => bail!(
-            "another Rookery runs on {}: stop it, or choose another folder with --data-dir",
-            data_dir.display()
-        ),
-    }
-}
-
 /// Runs until a signal or `stop`.
 async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let data_dir = config.data_dir.clone().context("no data folder was chosen")?;
     let _lock = lock(&data_dir)?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: is another Rookery running? Choose another address with --listen",
-            config.listen
-        )
-    })?;
-    let address = listener.local_addr().context("the listener has no address")?;
+    let (listener, address) = listen(config.listen).await?;
 
     let store_config = config.store.clone();
     let opened = tokio::task::spawn_blocking(move || ParquetStore::open(store_config)).await?;
@@ -171,7 +113,10 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let ingester_stats = Arc::new(rookery_ingester::Stats::default());
     let ingester = Ingester::new(store.clone(), config.ingester.clone(), ingester_stats.clone());
     let halt = CancellationToken::new();
-    let mut ingesting = tokio::spawn(ingester.run(Box::new(subscription), halt.clone()));
+    let mut ingesting = tokio::spawn({
+        let halt = halt.clone();
+        async move { Ok(ingester.run(Box::new(subscription), halt).await?) }
+    });
 
     // It goes on at its own checkpoint, which may be older than what is stored: what it reads again has the same positions and is
     // dropped. One account of what is new, the store's, is enough.
@@ -180,13 +125,23 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let engine = Arc::new(Engine::new(store.clone(), config.query.clone()));
 
     let service = Arc::new(api::Service {
-        store: store.clone(),
+        role: "standalone",
+        store: Some(store.clone()),
         tenant: Tenant::new(&config.collector.tenant)?,
-        data_dir: data_dir.display().to_string(),
+        place: data_dir.display().to_string(),
         started: Instant::now(),
-        read_states: Box::new({
+        read_states: Some(Box::new({
             let view = collector.view();
             move || view.read_states()
+        })),
+        is_ready: Box::new({
+            let store = store.clone();
+            move || {
+                let store = store.clone();
+                Box::pin(
+                    async move { store.accounts(Accounts::Streams(Vec::new())).await.map(drop) },
+                )
+            }
         }),
         registry: metrics::registry({
             let (view, store, queue) = (collector.view(), store.clone(), queue.clone());
@@ -211,17 +166,9 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let serving = tokio::spawn(serve(listener, routes, closing.clone()));
 
     announce(&config, &data_dir, address);
-    let failed = tokio::select! {
-        () = stopped(&stop) => None,
-        ended = &mut ingesting => Some(ended),
-    };
-    if let Some(ended) = failed {
-        ended.context("the ingester ended in a panic")??;
-        bail!("the ingester ended, though nobody asked it to");
-    }
-    eprintln!("stopping: storing what was read");
+    until_stopped(&stop, &mut [("the ingester", &mut ingesting)]).await?;
     closing.cancel();
-    let finish = async {
+    let finished = finish(async {
         if let Err(error) = collector.stop(STOP_LIMIT / 2).await {
             tracing::warn!(%error, "the collector did not end in time");
         }
@@ -229,46 +176,12 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         queue.close();
         ingesting.await.context("the ingester ended in a panic")??;
         store.close().await?;
-        Ok::<(), anyhow::Error>(())
-    };
-    if let Ok(outcome) = tokio::time::timeout(STOP_LIMIT, finish).await {
-        return outcome;
+        Ok(())
+    });
+    if !finished.await? {
+        halt.cancel();
     }
-    halt.cancel();
-    tracing::warn!("not all was stored within {STOP_LIMIT:?}; the next start reads the rest again");
     Ok(())
-}
-
-/// Serves until `closing`, and then until the connections that are open end by themselves or the limit has passed.
-async fn serve(
-    listener: TcpListener,
-    routes: axum::Router,
-    closing: CancellationToken,
-) -> Result<()> {
-    let drain = closing.clone();
-    let serving = axum::serve(listener, routes)
-        .with_graceful_shutdown(async move { drain.cancelled().await });
-    let late = async {
-        closing.cancelled().await;
-        tokio::time::sleep(CLOSE_LIMIT).await;
-    };
-    tokio::select! {
-        served = serving => served.context("the HTTP server failed"),
-        () = late => Ok(()),
-    }
-}
-
-async fn stopped(stop: &CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(_) => return stop.cancelled().await,
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 fn announce(config: &Config, data_dir: &Path, address: SocketAddr) {

@@ -1,0 +1,147 @@
+//! What every role is as a process: its log, its runtime, the lock on its folder, its HTTP server, its end.
+
+use std::fs::File;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a stop may take before what is left is left to the next start, which does it again.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long open connections may go on when the process stops.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A runtime for everything that a role does.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the threads of the process")
+}
+
+/// Starts to write what the program says of itself to its standard error.
+pub(crate) fn start_log(filter: &str) -> Result<()> {
+    use std::io::IsTerminal as _;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
+        format!(
+            "`log: {filter}` is not a level or a filter: write error, warn, info, debug or trace"
+        )
+    })?;
+    let terminal = std::io::stderr().is_terminal();
+    // A second call (a test in one process) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .try_init();
+    Ok(())
+}
+
+/// Where data is kept when nobody says it.
+pub(crate) fn default_data_dir() -> Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/rookery".into());
+    }
+    let home = std::env::var_os("HOME")
+        .context("there is no home folder: say where to keep the data with --data-dir")?;
+    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    Ok(share.unwrap_or_else(|| Path::new(&home).join(".local/share")).join("rookery"))
+}
+
+/// Holds a folder for this process alone.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => bail!(
+            "another Rookery runs on {}: stop it, or choose another folder with --data-dir",
+            folder.display()
+        ),
+    }
+}
+
+/// Listens on an address; gives the one that it is, where the port was left to the system.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}: is another Rookery running? Choose another address with --listen"
+        )
+    })?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    Ok((listener, address))
+}
+
+/// Serves until `closing`, and then until the connections that are open end by themselves or the limit has passed.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: axum::Router,
+    closing: CancellationToken,
+) -> Result<()> {
+    let drain = closing.clone();
+    let serving = axum::serve(listener, routes)
+        .with_graceful_shutdown(async move { drain.cancelled().await });
+    let late = async {
+        closing.cancelled().await;
+        tokio::time::sleep(CLOSE_LIMIT).await;
+    };
+    tokio::select! {
+        served = serving => served.context("the HTTP server failed"),
+        () = late => Ok(()),
+    }
+}
+
+/// Waits until somebody asks the process to end, or for the first of these tasks to end, which none should: then that is the error.
+pub(crate) async fn until_stopped(
+    stop: &CancellationToken,
+    tasks: &mut [(&str, &mut JoinHandle<Result<()>>)],
+) -> Result<()> {
+    let first = async {
+        let waits = tasks.iter_mut().map(|(name, task)| {
+            let name = *name;
+            Box::pin(async move { (name, task.await) })
+        });
+        futures_util::future::select_all(waits).await.0
+    };
+    let (name, ended) = tokio::select! {
+        () = stopped(stop) => return Ok(()),
+        ended = first => ended,
+    };
+    ended
+        .with_context(|| format!("{name} ended in a panic"))?
+        .with_context(|| format!("{name} failed"))?;
+    bail!("{name} ended, though nobody asked it to");
+}
+
+/// Ends a role in its order, within [`STOP_LIMIT`].
+pub(crate) async fn finish(steps: impl Future<Output = Result<()>>) -> Result<bool> {
+    eprintln!("stopping: finishing what was begun");
+    match tokio::time::timeout(STOP_LIMIT, steps).await {
+        Ok(outcome) => outcome.map(|()| true),
+        Err(_) => {
+            tracing::warn!(
+                "not all was finished within {STOP_LIMIT:?}; the next start does the rest again"
+            );
+            Ok(false)
+        }
+    }
+}
+
+async fn stopped(stop: &CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(_) => return stop.cancelled().await,
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
