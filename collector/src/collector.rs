@@ -31,7 +31,7 @@ use crate::find::{Finder, LookAgain};
 use crate::inbox::Inboxes;
 use crate::ship::Shipper;
 use crate::spool::{Left, Spool};
-use crate::tail::{Marks, Shared, Tailer};
+use crate::tail::{Shared, Tailer};
 use crate::watch::Bell;
 
 /// The shortest time between two checkpoints.
@@ -59,16 +59,14 @@ pub struct Collector {
 impl Collector {
     /// Starts a collector. Its sending runs on the present tokio runtime, its reading on threads of its own.
     ///
-    /// `resume` are the positions that the store has, where somebody knows them: they are the truth, and a checkpoint is not asked. Without them
-    /// the checkpoint is. Do not give them beside a checkpoint that is older: files begun in between are then taken for new, and their lines
-    /// are stored twice. `cancel` ends it at once, like a drop.
+    /// It goes on at its own checkpoint, and asks nobody else: where that is older than what is stored, or lost, lines are read again, and the
+    /// ingester drops them by their positions. `cancel` ends it at once, like a drop.
     ///
     /// # Errors
     /// `invalid` when the configuration cannot be right; what the system says when the state folder cannot be made.
     pub fn start(
         config: CollectorConfig,
         queue: Arc<dyn Queue>,
-        resume: Option<Marks>,
         cancel: &CancellationToken,
     ) -> Result<Self> {
         config.check()?;
@@ -98,7 +96,6 @@ impl Collector {
         let shared = Shared {
             tenant: Tenant::new(&config.tenant)?,
             collector: config.node_name().into(),
-            marks: resume.map(Arc::new),
             board: Arc::new(Board::new(checkpoint)),
             spool: Arc::new(spool),
             held_bytes: level(),

@@ -34,4 +34,3 @@ pub use checkpoint::check_checkpoint;
 pub use collector::{Collector, CollectorView};
 pub use config::CollectorConfig;
 pub use counters::Counters;
-pub use tail::Marks;

@@ -115,9 +115,9 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// A stream that goes on after `entry`, if there is one. `resume` is what a store says of it, and is the truth when given.
-    pub(crate) fn new(chain: Arc<Chain>, entry: Option<Entry>, resume: Option<Position>) -> Self {
-        let position = resume.or(entry.as_ref().map(|entry| entry.position));
+    /// A stream that goes on after `entry`, if there is one.
+    pub(crate) fn new(chain: Arc<Chain>, entry: Option<Entry>) -> Self {
+        let position = entry.as_ref().map(|entry| entry.position);
         let start = position.unwrap_or_default();
         let resource = chain.resource_of(0);
         Self {
@@ -379,7 +379,7 @@ impl Stream {
         if !self.has_history || wanted > read {
             return wanted;
         }
-        // A store told the position, and nothing is remembered: then its place among the others is what it was.
+        // Forgotten, because too many came after it: then its place among the others is what it was.
         let is_known = self.remembered.iter().any(|known| known.generation == read);
         if wanted == read && !is_known && fits(&read) {
             return read;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rookery_core::batch::Batch;
 use rookery_core::logs::builder::LogBatchBuilder;
 use rookery_core::queue::Queue;
-use rookery_core::{Position, StreamId, Tenant};
+use rookery_core::{StreamId, Tenant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -35,9 +35,6 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// How often rotated files are looked after.
 const HOLD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Positions that a store already has, by stream.
-pub type Marks = HashMap<StreamId, Position>;
-
 /// What all threads share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -45,7 +42,6 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) tenant: Tenant,
     pub(crate) collector: Arc<str>,
-    pub(crate) marks: Option<Arc<Marks>>,
     pub(crate) board: Arc<Board>,
     pub(crate) spool: Arc<Spool>,
     /// Bytes that only the collector keeps, by thread.
@@ -198,8 +194,7 @@ impl Tailer {
         for (id, listing) in mail.listings {
             let stream = self.streams.entry(id).or_insert_with(|| {
                 let entry = self.shared.board.entry(id);
-                let resume = self.shared.marks.as_ref().and_then(|marks| marks.get(&id)).copied();
-                Stream::new(listing.chain.clone(), entry, resume)
+                Stream::new(listing.chain.clone(), entry)
             });
             stream.listed(listing, &mut self.bench.desk());
             self.after(id);

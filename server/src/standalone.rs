@@ -120,8 +120,7 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
 
     // It goes on at its own checkpoint, which may be older than what is stored: what it reads again has the same positions and is
     // dropped. One account of what is new, the store's, is enough.
-    let collector =
-        Collector::start(config.collector.clone(), Arc::new(queue.clone()), None, &halt)?;
+    let collector = Collector::start(config.collector.clone(), Arc::new(queue.clone()), &halt)?;
     let engine = Arc::new(Engine::new(store.clone(), config.query.clone()));
 
     let service = Arc::new(api::Service {

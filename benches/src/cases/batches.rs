@@ -54,7 +54,7 @@ async fn read(dataset: &Dataset) -> Result<u64> {
         ..CollectorConfig::default()
     };
     let (queue, mut subscription) = memory_queue(QUEUE_BYTES);
-    let collector = Collector::start(config, Arc::new(queue), None, &CancellationToken::new())?;
+    let collector = Collector::start(config, Arc::new(queue), &CancellationToken::new())?;
     let mut counted = 0;
     while counted < dataset.lines {
         let next = tokio::time::timeout(STUCK_AFTER, subscription.next()).await;

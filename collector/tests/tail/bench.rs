@@ -224,7 +224,7 @@ impl Bench {
     pub(crate) fn start_with(&self, config: CollectorConfig) -> Collector {
         init_log();
         let cancel = CancellationToken::new();
-        Collector::start(config, self.store.queue(), None, &cancel).unwrap()
+        Collector::start(config, self.store.queue(), &cancel).unwrap()
     }
 
     /// Ends it as `kill -9` does.

@@ -393,16 +393,6 @@ async fn rotations_within_a_second_of_coarse_times_get_the_same_numbers_without_
         collector = bench.start();
     }
     bench.finish(collector, &writer).await;
-    // The same, told by the store where to go on.
-    let bench = bench.with_store(bench.store.clone());
-    fs::remove_dir_all(bench.path("state")).unwrap();
-    writer.write(10);
-    let marks = bench.store.look(|s| s.accounts.iter().map(|(id, a)| (*id, a.mark)).collect());
-    let cancel = tokio_util::sync::CancellationToken::new();
-    let (config, queue) = (bench.config.clone(), bench.store.queue());
-    let collector =
-        rookery_collector::Collector::start(config, queue, Some(marks), &cancel).unwrap();
-    bench.finish(collector, &writer).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

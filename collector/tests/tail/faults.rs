@@ -74,27 +74,40 @@ async fn a_torn_checkpoint_costs_a_second_reading_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_store_says_of_a_stream_is_where_reading_goes_on() {
+async fn an_older_checkpoint_costs_a_second_reading_only() {
     let bench = Bench::new();
-    let mut writer = bench.container();
-    writer.write(100);
-    writer.rotate("0.log.20261121-010203");
-    writer.write(100);
-    let collector = bench.start();
-    bench.store.wait_for(200);
-    bench.stop(collector).await;
-    bench.forget();
-    writer.write(10);
-    let marks = bench.store.look(|s| s.accounts.iter().map(|(id, a)| (*id, a.mark)).collect());
-    let cancel = CancellationToken::new();
-    let config = bench.config.clone();
-    let queue = bench.store.queue();
-    let collector =
-        rookery_collector::Collector::start(config, queue, Some(marks), &cancel).unwrap();
-    bench.finish(collector, &writer).await;
-    let duplicates =
-        bench.store.look(|s| s.accounts.values().map(|a| a.duplicates.records).sum::<u64>());
-    assert_eq!(duplicates, 0);
+    for mut writer in [bench.container(), bench.program()] {
+        let bench = bench.with_store(Default::default());
+        let name = writer.path.file_name().unwrap().to_str().unwrap().to_owned();
+        writer.write(300);
+        let collector = bench.start();
+        bench.store.wait_for(300);
+        bench.stop(collector).await;
+        let older = fs::read(bench.path("state/checkpoint")).unwrap();
+        let mut collector = bench.start();
+        // Files begin and end that the older checkpoint does not know.
+        for round in 0..4 {
+            writer.write(100);
+            bench.store.wait_for(writer.lines.len());
+            let rotated = writer.rotate(&format!("{name}.2026112{round}-010203"));
+            if round % 2 == 0 {
+                gzip(&rotated);
+            }
+            writer.write(100);
+            bench.store.wait_for(writer.lines.len());
+            bench.crash(collector).await;
+            fs::write(bench.path("state/checkpoint"), &older).unwrap();
+            collector = bench.start();
+        }
+        writer.write(10);
+        bench.finish(collector, &writer).await;
+        let duplicates =
+            bench.store.look(|s| s.accounts.values().map(|a| a.duplicates.records).sum::<u64>());
+        assert!(duplicates >= 800, "{duplicates}: it was not read again");
+        fs::remove_dir_all(writer.path.parent().unwrap()).unwrap();
+        fs::create_dir_all(bench.path("log")).unwrap();
+        fs::remove_dir_all(bench.path("state")).unwrap();
+    }
 }
 
 /// A bench whose collector reads little ahead of the queue.
@@ -233,7 +246,7 @@ async fn a_queue_that_fails_gets_everything_again_in_order() {
     let queue = Arc::new(Flaky { inner: bench.store.queue(), state: Mutex::default() });
     let cancel = CancellationToken::new();
     let config = bench.config.clone();
-    let collector = rookery_collector::Collector::start(config, queue, None, &cancel).unwrap();
+    let collector = rookery_collector::Collector::start(config, queue, &cancel).unwrap();
     writer.write(5_000);
     bench.store.wait_for(5_000);
     assert!(counter(&collector, "send_retries") > 0);
