@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Generator, Iterator
 
 import chdb
 
@@ -155,8 +155,8 @@ class Session:
             file.flush()
             self._run(with_file(statement.sql, file.name, data_format), "Null")
 
-    def rows(self, statement: Statement, data_format: str) -> Iterator[bytes]:
-        """Runs a statement; its result in pieces, which together are one document."""
+    def rows(self, statement: Statement, data_format: str) -> Generator[bytes, None, None]:
+        """Runs a statement; its result in pieces, which together are one document. To be closed before the session is."""
         join = joiner(data_format)
         if join is None or statement.verb not in ("SELECT", "WITH"):
             yield self._run(statement.sql, data_format)

@@ -34,6 +34,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from pathlib import Path
@@ -217,18 +218,19 @@ class Handler(BaseHTTPRequestHandler):
         data_format = data_format or "TabSeparated"
         if asked.get("cancel_http_readonly_queries_on_client_close", "0") == "1":
             self.server.watcher.add(self.query_id, self.connection)
-        rows = session.rows(statement, data_format)
-        if asked.get("wait_end_of_query", "0") == "1":
-            self._answer(200, b"".join(rows), session, data_format)
-            return
-        # The first piece is waited for, so that an error before it has a status.
-        first = next(rows, b"")
-        self._start(200, session, data_format)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for piece in chain((first,), rows):
-            self._chunk(piece)
-        self.wfile.write(b"0\r\n\r\n")
+        # Closed here: a stream that outlives its connection takes the engine down.
+        with closing(session.rows(statement, data_format)) as rows:
+            if asked.get("wait_end_of_query", "0") == "1":
+                self._answer(200, b"".join(rows), session, data_format)
+                return
+            # The first piece is waited for, so that an error before it has a status.
+            first = next(rows, b"")
+            self._start(200, session, data_format)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in chain((first,), rows):
+                self._chunk(piece)
+            self.wfile.write(b"0\r\n\r\n")
 
     def _chunk(self, piece: bytes) -> None:
         if piece:
