@@ -1,6 +1,11 @@
-//! The binary, HTTP, and chance with a seed.
+//! The binary, HTTP, and chance with a seed; Kafka, the ClickHouse engine, and a network that can be cut.
 
 pub mod http;
 pub mod process;
 pub mod random;
 pub mod wait;
+
+pub mod parts;
+
+pub mod clickhouse;
+pub mod kafka;
