@@ -48,7 +48,7 @@ impl Batch {
                 Some(cut) => {
                     let places = Shared { first: first.len(), second: second.len(), kept: 0 };
                     shared.insert(range.stream, places);
-                    second.push(Range { start: cut.offset, ..range.clone() });
+                    second.push(Range { start: cut.offset, after: *cut, ..range.clone() });
                     first.push(Range { end: cut.offset, ..range });
                 }
             }

@@ -74,7 +74,9 @@ impl Source {
 
     fn range(&mut self, generation: u64, start: u64, bytes: u64, fate: Fate) {
         let end = start + bytes;
-        self.ranges.push(Range { stream: self.id, generation, start, end, records: 0, fate });
+        let after = self.ranges.last().map(Range::end_position).unwrap_or_default();
+        let stream = self.id;
+        self.ranges.push(Range { stream, generation, start, end, records: 0, fate, after });
     }
 }
 
