@@ -9,3 +9,4 @@ pub mod parts;
 
 pub mod clickhouse;
 pub mod kafka;
+pub mod proxy;

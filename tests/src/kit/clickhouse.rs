@@ -3,6 +3,7 @@
 //! With `ROOKERY_TEST_CLICKHOUSE_URL` (`http://host:port`, and `ROOKERY_TEST_CLICKHOUSE_USER` and `…_PASSWORD` where it asks for
 //! them) the tests use that server instead. It is not theirs: to kill, pause or restart it is refused.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -77,6 +78,17 @@ impl ClickHouse {
     /// Where it serves: `http://127.0.0.1:18123`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its address, for a [`Proxy`](super::proxy::Proxy) in front of it.
+    ///
+    /// # Errors
+    /// When its name is not known.
+    pub fn address(&self) -> Result<SocketAddr> {
+        let authority = self.url.trim_start_matches("http://");
+        let mut found =
+            authority.to_socket_addrs().with_context(|| format!("find {}", self.url))?;
+        found.next().with_context(|| format!("{} has no address", self.url))
     }
 
     /// User and password, where the server asks for them.

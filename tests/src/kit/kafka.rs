@@ -1,7 +1,9 @@
 //! Apache Kafka: brokers of our own, each also a controller (KRaft), on random ports of this machine.
 //!
-//! A broker has three listeners: one for clients, one for the other brokers, one for the controllers. So the network between
-//! clients and brokers can be cut without that between brokers.
+//! A broker has a listener for clients, one for the other brokers and one for the controllers; and with [`Setup::proxies`] further ones
+//! for clients that reach it through a [`Proxy`]. Kafka tells a client where the brokers are, so the address that a listener
+//! advertises must be that of its proxy. A process under test gets a proxy of its own ([`Kafka::through`]), and the test can
+//! cut it off from the brokers while others, and the test itself ([`Kafka::bootstrap`]), still reach them.
 //!
 //! With `ROOKERY_TEST_KAFKA` (`host:port,…`) the tests use those brokers instead. They are not theirs: to kill, pause or restart
 //! one is refused.
@@ -10,7 +12,7 @@ mod log;
 mod protocol;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::parts::{self, Part};
+use super::proxy::Proxy;
+use super::wait;
 
 /// Names brokers to be used instead of our own.
 pub const BOOTSTRAP_VARIABLE: &str = "ROOKERY_TEST_KAFKA";
@@ -38,12 +42,22 @@ pub struct Setup {
     pub properties: Vec<(String, String)>,
     /// The heap of each broker, in MiB.
     pub heap_mib: u32,
+    /// How many ways to the brokers there are beside the direct one, each through proxies of its own.
+    pub proxies: usize,
 }
 
 impl Setup {
     /// So many brokers, and nothing else.
     pub fn brokers(brokers: usize) -> Self {
-        Self { brokers, properties: Vec::new(), heap_mib: if brokers > 1 { 256 } else { 512 } }
+        let heap_mib = if brokers > 1 { 256 } else { 512 };
+        Self { brokers, properties: Vec::new(), heap_mib, proxies: 0 }
+    }
+
+    /// With so many ways through proxies; see [`Kafka::through`].
+    #[must_use]
+    pub fn proxies(mut self, proxies: usize) -> Self {
+        self.proxies = proxies;
+        self
     }
 
     /// With a property of every broker, as in `server.properties`.
@@ -59,7 +73,8 @@ impl Setup {
     /// When Kafka is not installed, or does not start in time.
     pub fn start(&self) -> Result<Kafka> {
         if let Some(given) = std::env::var(BOOTSTRAP_VARIABLE).ok().filter(|v| !v.is_empty()) {
-            return Ok(Kafka { bootstrap: given, brokers: Vec::new(), _folder: None });
+            let replicas = replicas(self.brokers);
+            return Ok(Kafka { bootstrap: given, replicas, brokers: Vec::new(), _folder: None });
         }
         Kafka::launch(self)
     }
@@ -69,6 +84,7 @@ impl Setup {
 #[derive(Debug)]
 pub struct Kafka {
     bootstrap: String,
+    replicas: i16,
     brokers: Vec<Broker>,
     _folder: Option<TempDir>,
 }
@@ -79,6 +95,7 @@ struct Broker {
     folder: PathBuf,
     heap_mib: u32,
     clients: SocketAddr,
+    proxies: Vec<Proxy>,
     part: Mutex<Option<Part>>,
 }
 
@@ -119,6 +136,94 @@ impl Kafka {
     /// What a client is told: `127.0.0.1:29092,…`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// What a client is told that is to reach the brokers by this way; the first is 0.
+    ///
+    /// # Errors
+    /// When the brokers are not our own, or there are not so many ways.
+    pub fn through(&self, way: usize) -> Result<String> {
+        let all = 0..self.brokers.len().max(1);
+        let addresses: Result<Vec<String>> =
+            all.map(|broker| Ok(self.proxy(broker, way)?.address().to_string())).collect();
+        Ok(addresses?.join(","))
+    }
+
+    /// The proxy of a way in front of a broker.
+    ///
+    /// # Errors
+    /// As [`Self::through`].
+    pub fn proxy(&self, broker: usize, way: usize) -> Result<&Proxy> {
+        let proxies = &self.own("stand before", broker)?.proxies;
+        proxies.get(way).with_context(|| format!("there are {} ways: see Setup", proxies.len()))
+    }
+
+    /// Makes a topic with a name of its own that begins as said, with as many replicas as there are brokers (three at most), and
+    /// waits until each partition has a leader. Its name.
+    ///
+    /// # Errors
+    /// When the brokers refuse.
+    pub fn topic(&self, word: &str, partitions: i32, config: &[(&str, &str)]) -> Result<String> {
+        let topic = parts::unique(word);
+        self.create(&topic, partitions, config)?;
+        Ok(topic)
+    }
+
+    /// Makes a topic of this name, as [`Self::topic`] does.
+    ///
+    /// # Errors
+    /// When the brokers refuse.
+    pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        protocol::create(self.any()?, topic, partitions, self.replicas, config)?;
+        self.until_led(topic, partitions)
+    }
+
+    /// Gives a topic more partitions, so many in all; waits until each has a leader.
+    ///
+    /// # Errors
+    /// When the brokers refuse.
+    pub fn grow(&self, topic: &str, partitions: i32) -> Result<()> {
+        protocol::grow(self.any()?, topic, partitions)?;
+        self.until_led(topic, partitions)
+    }
+
+    /// Removes a topic, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the brokers refuse.
+    pub fn delete(&self, topic: &str) -> Result<()> {
+        let broker = self.any()?;
+        protocol::delete(broker, topic)?;
+        wait::until("the topic to be gone", START_LIMIT, || {
+            Ok(protocol::leaders(broker, topic).is_err().then_some(()))
+        })
+    }
+
+    /// Which broker leads each partition of a topic, as the kit numbers them; none where there is no leader.
+    ///
+    /// # Errors
+    /// When no broker answers, or there is no such topic.
+    pub fn leaders(&self, topic: &str) -> Result<Vec<Option<usize>>> {
+        let leaders = protocol::leaders(self.any()?, topic)?;
+        // Node ids begin with 1.
+        Ok(leaders.into_iter().map(|id| usize::try_from(id).ok()?.checked_sub(1)).collect())
+    }
+
+    fn until_led(&self, topic: &str, partitions: i32) -> Result<()> {
+        let partitions = usize::try_from(partitions)?;
+        wait::until("every partition to have a leader", START_LIMIT, || {
+            // A broker that does not know the topic yet is not asked in vain: it will.
+            let leaders = self.leaders(topic).unwrap_or_default();
+            let is_led = leaders.len() == partitions && leaders.iter().all(Option::is_some);
+            Ok(is_led.then_some(()))
+        })
+    }
+
+    /// A broker that answers.
+    fn any(&self) -> Result<SocketAddr> {
+        let mut addresses = self.bootstrap.split(',').flat_map(|a| a.to_socket_addrs().ok());
+        let answering = addresses.find_map(|mut all| all.find(|a| protocol::brokers(*a).is_ok()));
+        answering.with_context(|| format!("none of {} answers", self.bootstrap))
     }
 
     /// SIGKILL to a broker; the first is 0. What it wrote stays in the page cache, so only [`Self::lose_log`] loses it.
@@ -208,14 +313,17 @@ impl Kafka {
 
     fn launch(setup: &Setup) -> Result<Self> {
         let folder = parts::folder("kafka")?;
-        let ports: Vec<[u16; 3]> = (0..setup.brokers).map(|_| ports()).collect::<Result<_>>()?;
+        let plans: Vec<Plan> =
+            (0..setup.brokers).map(|_| Plan::new(setup)).collect::<Result<_>>()?;
+        let voters: Vec<u16> = plans.iter().map(|plan| plan.controllers).collect();
         let mut brokers = Vec::new();
-        for (index, own) in ports.iter().enumerate() {
+        for (index, plan) in plans.into_iter().enumerate() {
             let folder = folder.path().join(format!("broker-{index}"));
-            prepare(&folder, index, &ports, setup)?;
-            let clients = SocketAddr::from(([127, 0, 0, 1], own[0]));
-            let part = Mutex::new(None);
-            brokers.push(Broker { folder, heap_mib: setup.heap_mib, clients, part });
+            prepare(&folder, index, &plan, &voters, setup)?;
+            let clients = local(plan.clients);
+            let proxies = plan.proxied.into_iter().map(|(_, proxy)| proxy).collect();
+            let (heap_mib, part) = (setup.heap_mib, Mutex::new(None));
+            brokers.push(Broker { folder, heap_mib, clients, proxies, part });
         }
         // All at once: a controller waits for a majority of the others.
         for broker in &brokers {
@@ -227,7 +335,33 @@ impl Kafka {
             broker.until_it_answers(part, setup.brokers)?;
         }
         let addresses: Vec<String> = brokers.iter().map(|b| b.clients.to_string()).collect();
-        Ok(Self { bootstrap: addresses.join(","), brokers, _folder: Some(folder) })
+        let replicas = replicas(setup.brokers);
+        Ok(Self { bootstrap: addresses.join(","), replicas, brokers, _folder: Some(folder) })
+    }
+}
+
+/// Where a broker listens.
+#[derive(Debug)]
+struct Plan {
+    clients: u16,
+    brokers: u16,
+    controllers: u16,
+    /// A port, and the proxy in front of it.
+    proxied: Vec<(u16, Proxy)>,
+}
+
+impl Plan {
+    fn new(setup: &Setup) -> Result<Self> {
+        let proxied = (0..setup.proxies).map(|_| {
+            let port = parts::free_port()?;
+            Ok((port, Proxy::to(local(port))?))
+        });
+        Ok(Self {
+            proxied: proxied.collect::<Result<_>>()?,
+            clients: parts::free_port()?,
+            brokers: parts::free_port()?,
+            controllers: parts::free_port()?,
+        })
     }
 }
 
@@ -257,14 +391,18 @@ impl Broker {
     }
 }
 
-/// Ports for clients, brokers and controllers.
-fn ports() -> Result<[u16; 3]> {
-    Ok([parts::free_port()?, parts::free_port()?, parts::free_port()?])
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// How many replicas a topic has.
+fn replicas(brokers: usize) -> i16 {
+    brokers.clamp(1, 3).try_into().expect("three at most")
 }
 
 /// Writes what a broker reads at its first start: its properties, and the mark of a formatted log folder, which
 /// `kafka-storage format` would write in a second JVM.
-fn prepare(folder: &Path, index: usize, ports: &[[u16; 3]], setup: &Setup) -> Result<()> {
+fn prepare(folder: &Path, index: usize, plan: &Plan, voters: &[u16], setup: &Setup) -> Result<()> {
     let log = folder.join("log");
     fs::create_dir_all(&log)?;
     let node = index + 1;
@@ -272,36 +410,51 @@ fn prepare(folder: &Path, index: usize, ports: &[[u16; 3]], setup: &Setup) -> Re
     let meta =
         format!("version=1\ncluster.id={CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory}\n");
     fs::write(log.join("meta.properties"), meta)?;
-    let mut properties = properties(&log, index, ports);
-    for (name, value) in &setup.properties {
-        properties.push_str(&format!("{name}={value}\n"));
-    }
-    fs::write(folder.join("server.properties"), properties)?;
+    let mut lines = addresses(node, plan, voters);
+    lines.push(format!("log.dirs={}", log.display()));
+    lines.extend(behaviour(voters.len()));
+    lines.extend(setup.properties.iter().map(|(name, value)| format!("{name}={value}")));
+    fs::write(folder.join("server.properties"), lines.join("\n") + "\n")?;
     Ok(())
 }
 
-fn properties(log: &Path, index: usize, ports: &[[u16; 3]]) -> String {
-    let [clients, brokers, controllers] = ports[index];
-    let voters: Vec<String> = ports
+/// The properties that say who a broker is and where it listens.
+fn addresses(node: usize, plan: &Plan, voters: &[u16]) -> Vec<String> {
+    let voters: Vec<String> = voters
         .iter()
         .enumerate()
-        .map(|(index, ports)| format!("{}@127.0.0.1:{}", index + 1, ports[2]))
+        .map(|(index, port)| format!("{}@{}", index + 1, local(*port)))
         .collect();
-    let replicas = ports.len().min(3);
-    let in_sync = replicas.div_ceil(2);
-    let host = "127.0.0.1";
-    let both = format!("CLIENTS://{host}:{clients},BROKERS://{host}:{brokers}");
-    let mut lines = vec![
+    let mut listeners = vec![
+        format!("CLIENTS://{}", local(plan.clients)),
+        format!("BROKERS://{}", local(plan.brokers)),
+    ];
+    let mut advertised = listeners.clone();
+    let mut names = vec!["CLIENTS".to_owned(), "BROKERS".to_owned(), "CONTROLLERS".to_owned()];
+    for (way, (port, proxy)) in plan.proxied.iter().enumerate() {
+        listeners.push(format!("WAY{way}://{}", local(*port)));
+        advertised.push(format!("WAY{way}://{}", proxy.address()));
+        names.push(format!("WAY{way}"));
+    }
+    listeners.push(format!("CONTROLLERS://{}", local(plan.controllers)));
+    let plain: Vec<String> = names.iter().map(|name| format!("{name}:PLAINTEXT")).collect();
+    vec![
         "process.roles=broker,controller".to_owned(),
-        format!("node.id={}", index + 1),
+        format!("node.id={node}"),
         format!("controller.quorum.voters={}", voters.join(",")),
-        format!("listeners={both},CONTROLLERS://{host}:{controllers}"),
-        format!("advertised.listeners={both}"),
-        "listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLERS:PLAINTEXT"
-            .to_owned(),
+        format!("listeners={}", listeners.join(",")),
+        format!("advertised.listeners={}", advertised.join(",")),
+        format!("listener.security.protocol.map={}", plain.join(",")),
         "inter.broker.listener.name=BROKERS".to_owned(),
         "controller.listener.names=CONTROLLERS".to_owned(),
-        format!("log.dirs={}", log.display()),
+    ]
+}
+
+/// The properties that say how brokers behave.
+fn behaviour(brokers: usize) -> Vec<String> {
+    let replicas = replicas(brokers);
+    let in_sync = if replicas > 1 { replicas - 1 } else { 1 };
+    let mut lines = vec![
         format!("default.replication.factor={replicas}"),
         format!("min.insync.replicas={in_sync}"),
     ];
@@ -313,18 +466,16 @@ fn properties(log: &Path, index: usize, ports: &[[u16; 3]]) -> String {
     for topic in ["transaction.state.log", "share.coordinator.state.topic"] {
         lines.push(format!("{topic}.min.isr={in_sync}"));
     }
-    lines.extend(
-        [
-            // A topic that a test forgot to make is an error, as with careful operators.
-            "auto.create.topics.enable=false",
-            "group.initial.rebalance.delay.ms=0",
-            "log.cleaner.dedupe.buffer.size=4194304",
-            "num.network.threads=2",
-            "num.io.threads=4",
-        ]
-        .map(str::to_owned),
-    );
-    lines.join("\n") + "\n"
+    let rest = [
+        // A topic that a test forgot to make is an error, as with careful operators.
+        "auto.create.topics.enable=false",
+        "group.initial.rebalance.delay.ms=0",
+        "log.cleaner.dedupe.buffer.size=4194304",
+        "num.network.threads=2",
+        "num.io.threads=4",
+    ];
+    lines.extend(rest.map(str::to_owned));
+    lines
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

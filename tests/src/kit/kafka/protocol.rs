@@ -1,7 +1,8 @@
-//! As much of Kafka's protocol as the kit needs to see whether a broker answers: one `Metadata` request.
+//! As much of Kafka's protocol as the kit needs: whether a broker answers, who leads a partition, and topics made, grown and removed.
 //!
-//! Format: <https://kafka.apache.org/protocol>. A request is a length, the header (API key, version, correlation id, client
-//! id) and the body; all numbers are big-endian.
+//! It is written here and not taken from `backends/kafka`, so that a test of that does not judge itself. Format:
+//! <https://kafka.apache.org/protocol>. A request is a length, a header (API key, version, correlation id, client id) and a body;
+//! numbers are big-endian, strings and arrays have their length before them. The versions are the newest ones of that simple form.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,42 +13,123 @@ use anyhow::{Context, Result, bail};
 /// How long an answer may take; a paused broker gives none.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// The largest answer that is read.
-const ANSWER_BYTES: usize = 1 << 20;
+/// How long the controller may take to change a topic.
+const CHANGE_LIMIT: Duration = Duration::from_secs(30);
 
-const METADATA: i16 = 3;
+/// The largest answer that is read.
+const ANSWER_BYTES: usize = 16 << 20;
+
+/// A key of the protocol, and the version that is spoken.
+type Api = (i16, i16);
+
+const METADATA: Api = (3, 1);
+const CREATE_TOPICS: Api = (19, 2);
+const DELETE_TOPICS: Api = (20, 1);
+const CREATE_PARTITIONS: Api = (37, 0);
 
 /// How many brokers this one knows, once a controller leads them; else 0.
 ///
 /// # Errors
 /// When it does not answer.
 pub(super) fn brokers(address: SocketAddr) -> Result<usize> {
-    // Version 1 with no topics: brokers, and the controller's id.
-    let answer = ask(address, METADATA, 1, &0_i32.to_be_bytes())?;
+    let answer = ask(address, METADATA, Body::default().number(0))?;
     let mut rest = Answer(&answer);
-    let count = rest.number()?;
-    for _ in 0..count {
-        let _id = rest.number()?;
-        rest.text()?;
-        let _port = rest.number()?;
-        rest.text()?;
-    }
+    let brokers = rest.brokers()?;
     let controller = rest.number()?;
-    Ok(if controller < 0 { 0 } else { usize::try_from(count)? })
+    Ok(if controller < 0 { 0 } else { brokers })
+}
+
+/// The node id of the leader of each partition of a topic, by number of the partition; -1 where there is none.
+///
+/// # Errors
+/// When the broker does not answer, or does not know the topic.
+pub(super) fn leaders(address: SocketAddr, topic: &str) -> Result<Vec<i32>> {
+    let answer = ask(address, METADATA, Body::default().number(1).text(topic))?;
+    let mut rest = Answer(&answer);
+    rest.brokers()?;
+    let _controller = rest.number()?;
+    let _topics = rest.number()?;
+    rest.check("describe", topic)?;
+    let _name = rest.text()?;
+    let _is_internal = rest.take(1)?;
+    let partitions = rest.count()?;
+    let mut leaders = vec![-1; partitions];
+    for _ in 0..partitions {
+        let _error = rest.take(2)?;
+        let partition = rest.count()?;
+        *leaders.get_mut(partition).context("partitions are numbered from 0")? = rest.number()?;
+        for _ in 0..2 {
+            let replicas = rest.count()?;
+            rest.take(4 * replicas)?;
+        }
+    }
+    Ok(leaders)
+}
+
+/// Makes a topic.
+///
+/// # Errors
+/// When the broker refuses.
+pub(super) fn create(
+    address: SocketAddr,
+    topic: &str,
+    partitions: i32,
+    replicas: i16,
+    config: &[(&str, &str)],
+) -> Result<()> {
+    let mut body = Body::default().number(1).text(topic).number(partitions);
+    body.0.extend(replicas.to_be_bytes());
+    body = body.number(0).number(config.len().try_into()?);
+    for (name, value) in config {
+        body = body.text(name).text(value);
+    }
+    change(address, CREATE_TOPICS, body.limit().flag(false), "create", topic)
+}
+
+/// Removes a topic.
+///
+/// # Errors
+/// When the broker refuses.
+pub(super) fn delete(address: SocketAddr, topic: &str) -> Result<()> {
+    change(address, DELETE_TOPICS, Body::default().number(1).text(topic).limit(), "delete", topic)
+}
+
+/// Gives a topic more partitions: so many in all.
+///
+/// # Errors
+/// When the broker refuses.
+pub(super) fn grow(address: SocketAddr, topic: &str, partitions: i32) -> Result<()> {
+    // The broker chooses who holds them: no array, which is -1.
+    let body = Body::default().number(1).text(topic).number(partitions).number(-1);
+    change(address, CREATE_PARTITIONS, body.limit().flag(false), "grow", topic)
+}
+
+/// Sends a request about one topic, whose answer is how long it was throttled, and the topic with its error.
+fn change(address: SocketAddr, api: Api, body: Body, what: &str, topic: &str) -> Result<()> {
+    let answer = ask_within(address, api, body, CHANGE_LIMIT)?;
+    let mut rest = Answer(&answer);
+    let _throttled = rest.number()?;
+    let _topics = rest.number()?;
+    let _name = rest.text()?;
+    rest.check(what, topic)
+}
+
+fn ask(address: SocketAddr, api: Api, body: Body) -> Result<Vec<u8>> {
+    ask_within(address, api, body, ANSWER_LIMIT)
 }
 
 /// Sends a request on a connection of its own; the body of the answer.
-fn ask(address: SocketAddr, api: i16, version: i16, body: &[u8]) -> Result<Vec<u8>> {
+fn ask_within(address: SocketAddr, api: Api, body: Body, limit: Duration) -> Result<Vec<u8>> {
     const CORRELATION: i32 = 7;
     const NO_CLIENT_ID: i16 = -1;
     let mut request = Vec::new();
-    request.extend(api.to_be_bytes());
-    request.extend(version.to_be_bytes());
+    request.extend(api.0.to_be_bytes());
+    request.extend(api.1.to_be_bytes());
     request.extend(CORRELATION.to_be_bytes());
     request.extend(NO_CLIENT_ID.to_be_bytes());
-    request.extend(body);
+    request.extend(body.0);
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    stream.set_read_timeout(Some(limit))?;
     let length = i32::try_from(request.len())?;
     stream.write_all(&[&length.to_be_bytes()[..], &request].concat())?;
     let mut length = [0; 4];
@@ -64,6 +146,34 @@ fn ask(address: SocketAddr, api: i16, version: i16, body: &[u8]) -> Result<Vec<u
     Ok(answer.split_off(4))
 }
 
+/// The body of a request, as it grows.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Body {
+    fn number(mut self, number: i32) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        let length = i16::try_from(text.len()).expect("names and settings are short");
+        self.0.extend(length.to_be_bytes());
+        self.0.extend(text.as_bytes());
+        self
+    }
+
+    fn flag(mut self, flag: bool) -> Self {
+        self.0.push(flag.into());
+        self
+    }
+
+    /// How long the broker may take.
+    fn limit(self) -> Self {
+        self.number(CHANGE_LIMIT.as_millis().try_into().expect("a constant of some seconds"))
+    }
+}
+
 /// What is left of an answer.
 struct Answer<'a>(&'a [u8]);
 
@@ -78,10 +188,37 @@ impl Answer<'_> {
         Ok(i32::from_be_bytes(self.take(4)?.try_into()?))
     }
 
+    fn count(&mut self) -> Result<usize> {
+        Ok(usize::try_from(self.number()?)?)
+    }
+
     /// A string that may be null.
     fn text(&mut self) -> Result<String> {
         let length = i16::from_be_bytes(self.take(2)?.try_into()?);
         let bytes = self.take(usize::try_from(length).unwrap_or(0))?;
         Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// The list of brokers: their number.
+    fn brokers(&mut self) -> Result<usize> {
+        let brokers = self.count()?;
+        for _ in 0..brokers {
+            let _id = self.number()?;
+            let _host = self.text()?;
+            let _port = self.number()?;
+            let _rack = self.text()?;
+        }
+        Ok(brokers)
+    }
+
+    /// An error code, which must be 0.
+    fn check(&mut self, what: &str, topic: &str) -> Result<()> {
+        let code = i16::from_be_bytes(self.take(2)?.try_into()?);
+        if code != 0 {
+            bail!(
+                "the broker does not {what} {topic}: error {code} of https://kafka.apache.org/protocol#protocol_error_codes"
+            );
+        }
+        Ok(())
     }
 }
