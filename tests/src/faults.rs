@@ -18,6 +18,8 @@ pub mod files;
 pub mod line;
 pub mod stream;
 
+pub mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -220,7 +222,7 @@ impl<'a> Run<'a> {
         let client = rookery.client()?;
         let expected: u64 = self.streams.iter().map(Stream::len).sum();
         wait_until_still(&client, expected)?;
-        compare::streams(&client, &self.streams, &mut self.outcome)?;
+        compare::streams(&client, &self.streams, 0, &mut self.outcome)?;
         compare::ledger(&client, &mut self.outcome)?;
         rookery.stop()?;
         self.outcome.journal = journal_complaints(&self.launch.journal, self.plan.fill_disk)?;

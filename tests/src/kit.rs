@@ -10,3 +10,5 @@ pub mod parts;
 pub mod clickhouse;
 pub mod kafka;
 pub mod proxy;
+
+pub mod fleet;

@@ -58,6 +58,12 @@ enum Chore {
         /// The seed of a run that is to be repeated; without it, one is chosen and printed.
         #[arg(long)]
         seed: Option<u64>,
+        /// On a fleet (Kafka, ClickHouse, several of each role): every fault once; writes `docs/faults.md`.
+        #[arg(long)]
+        fleet: bool,
+        /// Of a fleet's faults, those whose name contains this; the page is then written below the target folder.
+        #[arg(long, requires = "fleet")]
+        only: Option<String>,
     },
     /// Measure; the arguments go to the bench itself, see `cargo xtask bench -- --help`.
     #[command(disable_help_flag = true)]
@@ -82,7 +88,10 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test { only } => test::run(&workspace, only.as_deref()),
         Chore::Check { fix, only } => check::run(&workspace, fix, only.as_deref()),
-        Chore::Faults { minutes, seed } => test::faults(&workspace, minutes, seed),
+        Chore::Faults { minutes, seed, fleet: false, .. } => {
+            test::faults(&workspace, &["--minutes".into(), minutes.to_string()], seed)
+        }
+        Chore::Faults { seed, only, .. } => test::fleet_faults(&workspace, only, seed),
         Chore::Bench { arguments } => test::bench(&workspace, &arguments),
         Chore::Fuzz { minutes, targets } => fuzz::run(&workspace, minutes, &targets),
         Chore::Web => web::rebuild(&workspace),

@@ -38,17 +38,38 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
 ///
 /// # Errors
 /// When it finds a line lost, doubled or out of order, or a ledger that does not balance.
-pub(crate) fn faults(workspace: &Workspace, minutes: u64, seed: Option<u64>) -> Result<()> {
+pub(crate) fn faults(workspace: &Workspace, arguments: &[String], seed: Option<u64>) -> Result<()> {
     let binary = release(workspace)?;
     let mut cargo = workspace
         .cargo()
         .args(["run", "--quiet", "--package", "rookery-tests", "--bin", "rookery-faults", "--"])
-        .args(["--minutes", &minutes.to_string()])
+        .args(arguments)
         .env("ROOKERY_BIN", binary);
     if let Some(seed) = seed {
         cargo = cargo.args(["--seed", &seed.to_string()]);
     }
     cargo.run()
+}
+
+/// The fault run of a fleet: every fault once, and the page with the results.
+///
+/// # Errors
+/// As [`faults`].
+pub(crate) fn fleet_faults(
+    workspace: &Workspace,
+    only: Option<String>,
+    seed: Option<u64>,
+) -> Result<()> {
+    // A page of some faults must not stand for all of them.
+    let page = match only {
+        None => workspace.path("docs/faults.md"),
+        Some(_) => workspace.target().join("faults.md"),
+    };
+    let mut arguments = vec!["--fleet".into(), page.display().to_string()];
+    if let Some(only) = only {
+        arguments.extend(["--only".into(), only]);
+    }
+    faults(workspace, &arguments, seed)
 }
 
 /// The benches, built and run in the release profile.

@@ -86,3 +86,37 @@ impl Drop for SmallDisk {
         let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
     }
 }
+
+/// A folder that nothing can be written to while this lives: its own files, mounted over themselves.
+#[derive(Debug)]
+pub struct ReadOnly {
+    folder: PathBuf,
+}
+
+impl ReadOnly {
+    /// Makes a folder read-only.
+    ///
+    /// # Errors
+    /// When it cannot be mounted: only root may.
+    pub fn mount(folder: &Path) -> Result<Self> {
+        let run = |arguments: &[&str]| {
+            let status = Command::new("mount").args(arguments).arg(folder).status();
+            if !status.context("start mount")?.success() {
+                bail!("cannot make {} read-only: this needs root", folder.display());
+            }
+            Ok(())
+        };
+        let shown = folder.to_str().context("the folder's name is not UTF-8")?;
+        run(&["--bind", shown])?;
+        let mounted = Self { folder: folder.to_owned() };
+        run(&["-o", "remount,bind,ro"])?;
+        Ok(mounted)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // Lazily, because files below are open.
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+    }
+}

@@ -149,6 +149,16 @@ impl Kafka {
         Ok(addresses?.join(","))
     }
 
+    /// How many brokers of our own there are.
+    pub fn len(&self) -> usize {
+        self.brokers.len()
+    }
+
+    /// Whether the brokers are not our own.
+    pub fn is_empty(&self) -> bool {
+        self.brokers.is_empty()
+    }
+
     /// The proxy of a way in front of a broker.
     ///
     /// # Errors

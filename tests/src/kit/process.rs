@@ -92,19 +92,7 @@ impl Launch {
         for glob in &self.logs {
             command.args(["--logs", glob]);
         }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.env_remove("ROOKERY_BIN");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().with_context(|| format!("start {}", self.binary.display()))?;
-        let errors = child.stderr.take().expect("standard error was piped");
-        let journal = File::options().create(true).append(true).open(&self.journal)?;
-        let (found, page) = sync_channel(1);
-        let reader = thread::Builder::new().name("journal".into());
-        reader.spawn(move || {
-            keep(BufReader::new(errors), journal, |url| drop(found.try_send(url)));
-        })?;
-        Ok(Rookery { child, page, announced: None, url: None, journal: self.journal.clone() })
+        spawn(command, &self.environment, &self.journal)
     }
 
     /// Starts the process and waits until it serves.
@@ -116,6 +104,49 @@ impl Launch {
         rookery.url()?;
         Ok(rookery)
     }
+}
+
+/// One role of a fleet.
+#[derive(Debug, Clone)]
+pub struct RoleLaunch {
+    /// The sub-command.
+    pub role: &'static str,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Where what it prints is kept, start after start.
+    pub journal: PathBuf,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl RoleLaunch {
+    /// Starts the process and returns at once.
+    ///
+    /// # Errors
+    /// When the binary does not build, or cannot be started.
+    pub fn spawn(&self) -> Result<Rookery> {
+        let mut command = Command::new(binary()?);
+        command.args([self.role, "--config"]).arg(&self.config);
+        spawn(command, &self.environment, &self.journal)
+    }
+}
+
+fn spawn(
+    mut command: Command,
+    environment: &[(String, String)],
+    journal: &Path,
+) -> Result<Rookery> {
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command.env_remove("ROOKERY_BIN");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let program = command.get_program().to_owned();
+    let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+    let errors = child.stderr.take().expect("standard error was piped");
+    let file = File::options().create(true).append(true).open(journal)?;
+    let (found, page) = sync_channel(1);
+    let reader = thread::Builder::new().name("journal".into());
+    reader.spawn(move || keep(BufReader::new(errors), file, |url| drop(found.try_send(url))))?;
+    Ok(Rookery { child, page, announced: None, url: None, journal: journal.to_owned() })
 }
 
 /// Copies what the process prints, and finds the address of its page in it.
@@ -131,10 +162,11 @@ fn keep(mut errors: impl BufRead, mut journal: File, mut found: impl FnMut(Strin
     }
 }
 
-/// The address in `  page   http://127.0.0.1:8480/`.
+/// The address in `  page   http://127.0.0.1:8480/`; a role without a page says `health http://127.0.0.1:8480/readyz`.
 fn page(line: &str) -> Option<&str> {
-    let rest = line.trim().strip_prefix("page")?;
-    let url = rest.trim_start_matches(':').trim();
+    let line = line.trim();
+    let rest = line.strip_prefix("page").or_else(|| line.strip_prefix("health"))?;
+    let url = rest.trim_start_matches(':').trim().trim_end_matches("readyz");
     url.starts_with("http://").then_some(url)
 }
 
@@ -195,6 +227,27 @@ impl Rookery {
         Ok(self.child.try_wait()?)
     }
 
+    /// SIGSTOP: it stays where it is, and its connections open.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        Ok(kill_process(id.context("a process has an id")?, signal)?)
+    }
+
     /// `kill -9`: it has no chance to do anything.
     ///
     /// # Errors
@@ -210,8 +263,7 @@ impl Rookery {
     /// # Errors
     /// When it does not stop in time, or says that it failed.
     pub fn stop(mut self) -> Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(id.context("a process has an id")?, Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         let status =
             wait::until("the process to stop", START_LIMIT, || Ok(self.child.try_wait()?))?;
         if !status.success() {
@@ -236,6 +288,7 @@ mod tests {
     fn the_page_is_found_in_what_a_start_prints() {
         assert_eq!(page("  page   http://127.0.0.1:8480/\n"), Some("http://127.0.0.1:8480/"));
         assert_eq!(page("page: http://127.0.0.1:8480/"), Some("http://127.0.0.1:8480/"));
+        assert_eq!(page("  health http://127.0.0.1:8480/readyz"), Some("http://127.0.0.1:8480/"));
         assert_eq!(page("  logs   /var/log/*.log"), None);
     }
 }
