@@ -1,7 +1,9 @@
 //! Starting other programs: always without standard input, always with the command line in the error.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{self, Stdio};
 
@@ -83,6 +85,16 @@ impl Command {
             line.clear();
         }
         Ok(child.wait()?.success())
+    }
+
+    /// Starts it in a process group of its own, so that Ctrl-C at this terminal does not reach it, and lets it run; what it prints
+    /// goes to a file.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn detached(mut self, output: File) -> Result<process::Child> {
+        self.0.stdout(output.try_clone()?).stderr(output).process_group(0);
+        self.0.spawn().with_context(|| format!("cannot start {}", self.line()))
     }
 
     /// Whether it can be started and says that it succeeded, its output thrown away.

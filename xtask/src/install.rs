@@ -1,4 +1,5 @@
-//! What the tests need beyond Rust and a C compiler: Node, the page's packages, Chromium, Python for another Parquet reader.
+//! What the tests need beyond Rust and a C compiler: Node, the page's packages, Chromium, Python for another Parquet reader and the
+//! ClickHouse engine, Java for Kafka (see [`crate::services`] for those two).
 //!
 //! Each is looked for first and installed only when missing: system packages by `apt-get` (which needs root or `sudo`), the
 //! rest below `target/` from the ordinary registries.
@@ -54,13 +55,22 @@ pub(crate) fn chromium() -> Result<()> {
     debian(|| runs("chromium"), &["chromium"])
 }
 
-/// Python with virtual environments: the test of the part format installs another Parquet reader into one.
+/// Python with virtual environments: the test of the part format installs another Parquet reader into one, and the ClickHouse
+/// engine is a Python package.
 ///
 /// # Errors
 /// When it is missing and cannot be installed.
 pub(crate) fn python() -> Result<()> {
     let present = || Command::new("python3").args(["-c", "import venv, ensurepip"]).succeeds();
     debian(present, &["python3", "python3-venv"])
+}
+
+/// A JVM for Kafka, and Maven, which finds Kafka's jars.
+///
+/// # Errors
+/// When one is missing and cannot be installed.
+pub(crate) fn java() -> Result<()> {
+    debian(|| runs("java") && runs("mvn"), &["default-jdk-headless", "maven"])
 }
 
 /// `npm` in the page's folder, with a Node that is new enough.

@@ -7,6 +7,7 @@
 //! | `cargo xtask faults` | kills, rotations, full disks; then compares the store with what was written |
 //! | `cargo xtask bench` | figures, printed as ratios to a baseline of the same run |
 //! | `cargo xtask fuzz` | every decoder and parser against made-up bytes |
+//! | `cargo xtask services up` | Kafka and the ClickHouse engine, in the background; `down`, `status`, `install` |
 //! | `cargo xtask web` | rebuilds the page that the binary carries |
 //!
 //! It starts other programs and reads their answers; it depends on nothing of Rookery, so that it builds in seconds and
@@ -19,6 +20,7 @@ mod workspace;
 mod check;
 mod fuzz;
 mod install;
+mod services;
 mod test;
 mod web;
 
@@ -79,8 +81,26 @@ enum Chore {
         /// Which targets; all without.
         targets: Vec<String>,
     },
+    /// Kafka and the ClickHouse engine, to try things with and to run the tests against.
+    Services {
+        /// What to do with them.
+        #[command(subcommand)]
+        what: Services,
+    },
     /// Rebuild the page's bundle from its sources.
     Web,
+}
+
+#[derive(Subcommand)]
+enum Services {
+    /// Install them if need be, start them in the background, print how to reach them.
+    Up,
+    /// Stop them; their data stays.
+    Down,
+    /// Print how to reach them; fails when they do not run.
+    Status,
+    /// Only install them, for the tests.
+    Install,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +114,12 @@ fn main() -> ExitCode {
         Chore::Faults { seed, only, .. } => test::fleet_faults(&workspace, only, seed),
         Chore::Bench { arguments } => test::bench(&workspace, &arguments),
         Chore::Fuzz { minutes, targets } => fuzz::run(&workspace, minutes, &targets),
+        Chore::Services { what } => match what {
+            Services::Up => services::up(&workspace),
+            Services::Down => services::down(&workspace),
+            Services::Status => services::status(&workspace),
+            Services::Install => services::install(&workspace),
+        },
         Chore::Web => web::rebuild(&workspace),
     };
     match done {

@@ -8,9 +8,9 @@ mod counts;
 use anyhow::Result;
 
 use crate::command::Command;
-use crate::install;
 use crate::report::{Count, Report, say};
 use crate::workspace::Workspace;
+use crate::{install, services};
 
 /// Installs what is missing, then runs every test.
 ///
@@ -20,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     let mut report = Report::new("test", only);
     report.prepare("install Chromium", install::chromium);
     report.prepare("install Python", install::python);
+    report.prepare("install Kafka and the ClickHouse engine", || services::install(workspace));
     report.prepare("install the page's packages", || install::node_modules(workspace));
     report.prepare("build", || workspace.build());
     report.counted("rust", || {

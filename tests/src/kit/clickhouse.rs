@@ -36,9 +36,10 @@ pub struct ClickHouse {
 /// An engine of our own.
 #[derive(Debug)]
 struct Own {
-    folder: TempDir,
+    home: PathBuf,
     port: u16,
     part: Mutex<Option<Part>>,
+    _temporary: Option<TempDir>,
 }
 
 impl ClickHouse {
@@ -53,9 +54,22 @@ impl ClickHouse {
             });
             return Ok(Self { url: url.trim_end_matches('/').to_owned(), login, own: None });
         }
-        let folder = parts::folder("clickhouse")?;
-        let (part, port) = launch(folder.path(), 0)?;
-        let own = Own { folder, port, part: Mutex::new(Some(part)) };
+        let temporary = parts::folder("clickhouse")?;
+        let home = temporary.path().to_owned();
+        Self::launch(home, parts::free_port()?, Some(temporary))
+    }
+
+    /// Starts an engine on a folder that is kept, at this port; whatever the environment says.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn at(home: &Path, port: u16) -> Result<Self> {
+        Self::launch(home.to_owned(), port, None)
+    }
+
+    fn launch(home: PathBuf, port: u16, temporary: Option<TempDir>) -> Result<Self> {
+        let part = Mutex::new(Some(launch(&home, port)?));
+        let own = Own { home, port, part, _temporary: temporary };
         Ok(Self { url: format!("http://127.0.0.1:{port}"), login: None, own: Some(own) })
     }
 
@@ -163,7 +177,7 @@ impl ClickHouse {
             part.kill()?;
         }
         let own = self.own.as_ref().expect("only our own gets here");
-        *part = Some(launch(own.folder.path(), own.port)?.0);
+        *part = Some(launch(&own.home, own.port)?);
         Ok(())
     }
 
@@ -172,7 +186,7 @@ impl ClickHouse {
     /// # Errors
     /// When it is not our own.
     pub fn folder(&self) -> Result<PathBuf> {
-        self.own.as_ref().map(|own| own.folder.path().join("data")).with_context(|| refused("open"))
+        self.own.as_ref().map(|own| own.home.join("data")).with_context(|| refused("open"))
     }
 
     fn running(&self, what: &str) -> Result<MutexGuard<'_, Option<Part>>> {
@@ -197,27 +211,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no panic while it is held")
 }
 
-/// Starts the front on a folder, at this port or at a free one (0), and waits until it answers.
-fn launch(folder: &Path, port: u16) -> Result<(Part, u16)> {
+/// Starts the front on a folder, and waits until it answers.
+fn launch(folder: &Path, port: u16) -> Result<Part> {
     let python = parts::installed(format!("chdb-{}/bin/python", parts::version("CHDB")))?;
     let front = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/clickhouse/front.py");
-    let port_file = folder.join("port");
-    let _ = fs::remove_file(&port_file);
-    let path = |path: &Path| path.to_string_lossy().into_owned();
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let arguments = [
-        path(&front),
+        front.display().to_string(),
         "--data".into(),
-        path(&folder.join("data")),
+        folder.join("data").display().to_string(),
         "--listen".into(),
         format!("127.0.0.1:{port}"),
-        "--port-file".into(),
-        path(&port_file),
     ];
     let journal = folder.join("clickhouse.log");
     let mut part = Part::start("the ClickHouse engine", &python, &arguments, &journal)?;
-    let chosen = part.until(START_LIMIT, || {
-        let text = fs::read_to_string(&port_file).ok();
-        Ok(text.and_then(|text| text.trim().parse().ok()))
-    })?;
-    Ok((part, chosen))
+    let client = Client::new(&format!("http://127.0.0.1:{port}"), QUERY_LIMIT)?;
+    part.until(START_LIMIT, || Ok(client.get("/ping", &[]).ok()))?;
+    Ok(part)
 }

@@ -8,8 +8,10 @@
 //! With `ROOKERY_TEST_KAFKA` (`host:port,…`) the tests use those brokers instead. They are not theirs: to kill, pause or restart
 //! one is refused.
 
+mod archive;
 mod log;
 mod protocol;
+mod setup;
 
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -20,6 +22,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+pub use setup::Setup;
+use setup::{Plan, local};
+
 use super::parts::{self, Part};
 use super::proxy::Proxy;
 use super::wait;
@@ -29,56 +34,6 @@ pub const BOOTSTRAP_VARIABLE: &str = "ROOKERY_TEST_KAFKA";
 
 /// How long a start may take on a busy machine; alone it takes about two seconds.
 const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// Any 16 bytes in base64: brokers of one cluster name the same.
-const CLUSTER_ID: &str = "cm9va2VyeS10ZXN0cy0wMQ";
-
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// How many brokers; topics of the broker itself have as many replicas, three at most.
-    pub brokers: usize,
-    /// Properties of every broker, after those of the kit.
-    pub properties: Vec<(String, String)>,
-    /// The heap of each broker, in MiB.
-    pub heap_mib: u32,
-    /// How many ways to the brokers there are beside the direct one, each through proxies of its own.
-    pub proxies: usize,
-}
-
-impl Setup {
-    /// So many brokers, and nothing else.
-    pub fn brokers(brokers: usize) -> Self {
-        let heap_mib = if brokers > 1 { 256 } else { 512 };
-        Self { brokers, properties: Vec::new(), heap_mib, proxies: 0 }
-    }
-
-    /// With so many ways through proxies; see [`Kafka::through`].
-    #[must_use]
-    pub fn proxies(mut self, proxies: usize) -> Self {
-        self.proxies = proxies;
-        self
-    }
-
-    /// With a property of every broker, as in `server.properties`.
-    #[must_use]
-    pub fn property(mut self, name: &str, value: &str) -> Self {
-        self.properties.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Starts them.
-    ///
-    /// # Errors
-    /// When Kafka is not installed, or does not start in time.
-    pub fn start(&self) -> Result<Kafka> {
-        if let Some(given) = std::env::var(BOOTSTRAP_VARIABLE).ok().filter(|v| !v.is_empty()) {
-            let replicas = replicas(self.brokers);
-            return Ok(Kafka { bootstrap: given, replicas, brokers: Vec::new(), _folder: None });
-        }
-        Kafka::launch(self)
-    }
-}
 
 /// Brokers, with the data of all their starts.
 #[derive(Debug)]
@@ -131,6 +86,11 @@ impl Kafka {
         let started: &'static Self = Box::leak(Box::new(Self::start()?));
         *shared = Some(started);
         Ok(started)
+    }
+
+    /// Brokers that somebody else started.
+    fn of_others(bootstrap: String, replicas: i16) -> Self {
+        Self { bootstrap, replicas, brokers: Vec::new(), _folder: None }
     }
 
     /// What a client is told: `127.0.0.1:29092,…`.
@@ -322,14 +282,16 @@ impl Kafka {
     }
 
     fn launch(setup: &Setup) -> Result<Self> {
-        let folder = parts::folder("kafka")?;
+        let temporary = if setup.home.is_some() { None } else { Some(parts::folder("kafka")?) };
+        let home = temporary.as_ref().map(|folder| folder.path().to_owned());
+        let home = home.or_else(|| setup.home.clone()).expect("one of the two is there");
         let plans: Vec<Plan> =
-            (0..setup.brokers).map(|_| Plan::new(setup)).collect::<Result<_>>()?;
+            (0..setup.brokers).map(|index| Plan::new(setup, index)).collect::<Result<_>>()?;
         let voters: Vec<u16> = plans.iter().map(|plan| plan.controllers).collect();
         let mut brokers = Vec::new();
         for (index, plan) in plans.into_iter().enumerate() {
-            let folder = folder.path().join(format!("broker-{index}"));
-            prepare(&folder, index, &plan, &voters, setup)?;
+            let folder = home.join(format!("broker-{index}"));
+            setup.prepare(&folder, index, &plan, &voters)?;
             let clients = local(plan.clients);
             let proxies = plan.proxied.into_iter().map(|(_, proxy)| proxy).collect();
             let (heap_mib, part) = (setup.heap_mib, Mutex::new(None));
@@ -345,50 +307,16 @@ impl Kafka {
             broker.until_it_answers(part, setup.brokers)?;
         }
         let addresses: Vec<String> = brokers.iter().map(|b| b.clients.to_string()).collect();
-        let replicas = replicas(setup.brokers);
-        Ok(Self { bootstrap: addresses.join(","), replicas, brokers, _folder: Some(folder) })
-    }
-}
-
-/// Where a broker listens.
-#[derive(Debug)]
-struct Plan {
-    clients: u16,
-    brokers: u16,
-    controllers: u16,
-    /// A port, and the proxy in front of it.
-    proxied: Vec<(u16, Proxy)>,
-}
-
-impl Plan {
-    fn new(setup: &Setup) -> Result<Self> {
-        let proxied = (0..setup.proxies).map(|_| {
-            let port = parts::free_port()?;
-            Ok((port, Proxy::to(local(port))?))
-        });
-        Ok(Self {
-            proxied: proxied.collect::<Result<_>>()?,
-            clients: parts::free_port()?,
-            brokers: parts::free_port()?,
-            controllers: parts::free_port()?,
-        })
+        let replicas = setup.replicas();
+        Ok(Self { bootstrap: addresses.join(","), replicas, brokers, _folder: temporary })
     }
 }
 
 impl Broker {
     fn launch(&self) -> Result<Part> {
-        let jars = parts::installed(format!("kafka-{}/libs", parts::version("KAFKA")))?;
-        let arguments = [
-            format!("-Xmx{}m", self.heap_mib),
-            // A test's broker lives for seconds: what it saves is start and memory.
-            "-XX:+UseSerialGC".into(),
-            "-XX:TieredStopAtLevel=1".into(),
-            "-Dlog4j2.level=INFO".into(),
-            "-cp".into(),
-            format!("{}/*", jars.display()),
-            "kafka.Kafka".into(),
-            self.folder.join("server.properties").display().to_string(),
-        ];
+        let mut arguments = vec![format!("-Xmx{}m", self.heap_mib)];
+        arguments.extend(archive::flags()?);
+        arguments.extend(java(&self.folder.join("server.properties"))?);
         Part::start("Kafka", Path::new("java"), &arguments, &self.folder.join("kafka.log"))
     }
 
@@ -401,91 +329,29 @@ impl Broker {
     }
 }
 
-fn local(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
+/// What every JVM of a broker is started with.
+fn java(properties: &Path) -> Result<Vec<String>> {
+    Ok(vec![
+        // A test's broker lives for seconds: start and memory count.
+        "-XX:+UseSerialGC".into(),
+        "-XX:TieredStopAtLevel=1".into(),
+        "-Dlog4j2.level=INFO".into(),
+        "-cp".into(),
+        class_path()?,
+        "kafka.Kafka".into(),
+        properties.display().to_string(),
+    ])
 }
 
-/// How many replicas a topic has.
-fn replicas(brokers: usize) -> i16 {
-    brokers.clamp(1, 3).try_into().expect("three at most")
-}
-
-/// Writes what a broker reads at its first start: its properties, and the mark of a formatted log folder, which
-/// `kafka-storage format` would write in a second JVM.
-fn prepare(folder: &Path, index: usize, plan: &Plan, voters: &[u16], setup: &Setup) -> Result<()> {
-    let log = folder.join("log");
-    fs::create_dir_all(&log)?;
-    let node = index + 1;
-    let directory = format!("cm9va2VyeS1kaXItMDAw{node:02}");
-    let meta =
-        format!("version=1\ncluster.id={CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory}\n");
-    fs::write(log.join("meta.properties"), meta)?;
-    let mut lines = addresses(node, plan, voters);
-    lines.push(format!("log.dirs={}", log.display()));
-    lines.extend(behaviour(voters.len()));
-    lines.extend(setup.properties.iter().map(|(name, value)| format!("{name}={value}")));
-    fs::write(folder.join("server.properties"), lines.join("\n") + "\n")?;
-    Ok(())
-}
-
-/// The properties that say who a broker is and where it listens.
-fn addresses(node: usize, plan: &Plan, voters: &[u16]) -> Vec<String> {
-    let voters: Vec<String> = voters
-        .iter()
-        .enumerate()
-        .map(|(index, port)| format!("{}@{}", index + 1, local(*port)))
-        .collect();
-    let mut listeners = vec![
-        format!("CLIENTS://{}", local(plan.clients)),
-        format!("BROKERS://{}", local(plan.brokers)),
-    ];
-    let mut advertised = listeners.clone();
-    let mut names = vec!["CLIENTS".to_owned(), "BROKERS".to_owned(), "CONTROLLERS".to_owned()];
-    for (way, (port, proxy)) in plan.proxied.iter().enumerate() {
-        listeners.push(format!("WAY{way}://{}", local(*port)));
-        advertised.push(format!("WAY{way}://{}", proxy.address()));
-        names.push(format!("WAY{way}"));
+/// All of Kafka's jars, always in the same order.
+fn class_path() -> Result<String> {
+    let folder = parts::installed(format!("kafka-{}/libs", parts::version("KAFKA")))?;
+    let mut jars = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))? {
+        jars.push(entry?.path().display().to_string());
     }
-    listeners.push(format!("CONTROLLERS://{}", local(plan.controllers)));
-    let plain: Vec<String> = names.iter().map(|name| format!("{name}:PLAINTEXT")).collect();
-    vec![
-        "process.roles=broker,controller".to_owned(),
-        format!("node.id={node}"),
-        format!("controller.quorum.voters={}", voters.join(",")),
-        format!("listeners={}", listeners.join(",")),
-        format!("advertised.listeners={}", advertised.join(",")),
-        format!("listener.security.protocol.map={}", plain.join(",")),
-        "inter.broker.listener.name=BROKERS".to_owned(),
-        "controller.listener.names=CONTROLLERS".to_owned(),
-    ]
-}
-
-/// The properties that say how brokers behave.
-fn behaviour(brokers: usize) -> Vec<String> {
-    let replicas = replicas(brokers);
-    let in_sync = if replicas > 1 { replicas - 1 } else { 1 };
-    let mut lines = vec![
-        format!("default.replication.factor={replicas}"),
-        format!("min.insync.replicas={in_sync}"),
-    ];
-    for topic in ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"] {
-        lines.push(format!("{topic}.replication.factor={replicas}"));
-        // Fifty would be fifty folders to open at every start.
-        lines.push(format!("{topic}.num.partitions=4"));
-    }
-    for topic in ["transaction.state.log", "share.coordinator.state.topic"] {
-        lines.push(format!("{topic}.min.isr={in_sync}"));
-    }
-    let rest = [
-        // A topic that a test forgot to make is an error, as with careful operators.
-        "auto.create.topics.enable=false",
-        "group.initial.rebalance.delay.ms=0",
-        "log.cleaner.dedupe.buffer.size=4194304",
-        "num.network.threads=2",
-        "num.io.threads=4",
-    ];
-    lines.extend(rest.map(str::to_owned));
-    lines
+    jars.sort();
+    Ok(jars.join(":"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

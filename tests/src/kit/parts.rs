@@ -12,15 +12,16 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use super::random::Random;
 use super::wait;
 
 /// The pinned versions, as `NAME=value` lines.
@@ -63,12 +64,24 @@ pub fn installed(below: impl AsRef<Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A port that nobody uses now. Another process may take it before it is used: rare, and then the start fails.
+/// A port that nobody uses now, and that the kernel gives to nobody who only wants any port: a server that is killed finds it
+/// free when it comes back. Another test may take it before it is used: rare, and then the start fails.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    // Below the ports of outgoing connections (`ip_local_port_range` begins at 32768), above those with a meaning.
+    const PORTS: std::ops::Range<u64> = 20_000..32_000;
+    static CHANCE: OnceLock<Mutex<Random>> = OnceLock::new();
+    let seed = || Mutex::new(Random::new(u64::from(std::process::id())));
+    let mut chance = CHANCE.get_or_init(seed).lock().expect("no panic while it is held");
+    for _ in 0..1000 {
+        let port = u16::try_from(chance.between(PORTS)).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("of a thousand ports between {} and {} none is free", PORTS.start, PORTS.end)
 }
 
 /// A name that no other test uses, also in a server that several test runs share: `test-4711-1-logs`.
@@ -252,7 +265,7 @@ mod tests {
 
     #[test]
     fn every_part_has_a_version() {
-        for name in ["KAFKA_SCALA", "KAFKA", "LOG4J", "CHDB"] {
+        for name in ["KAFKA_SCALA", "KAFKA", "LOG4J", "CHDB", "CHDB_CORE"] {
             assert!(version(name).starts_with(|c: char| c.is_ascii_digit()), "{name}");
         }
     }
