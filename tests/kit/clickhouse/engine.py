@@ -18,7 +18,9 @@ import chdb
 from statement import Statement, quoted, quoted_name, with_file
 from wire import ending, joiner
 
-# Of these the URL may say something that is not a setting of the engine.
+# Where the library's defaults differ from a server's.
+_AS_A_SERVER = {"implicit_select": "0"}
+
 _CODE = re.compile(r"Code: (\d+)\.")
 
 # What the engine says when a statement has no rows to stream.
@@ -114,7 +116,7 @@ class Session:
         try:
             if database:
                 self._run(f"USE {quoted_name(database)}", "Null")
-            every = {**settings, "log_comment": query_id}
+            every = {**_AS_A_SERVER, **settings, "log_comment": query_id}
             words = ", ".join(f"{name} = {quoted(value)}" for name, value in every.items())
             self._run(f"SET {words}", "Null")
         except BaseException:

@@ -126,13 +126,32 @@ impl ClickHouse {
     /// # Errors
     /// When the server cannot be reached, or answers with an exception, whose text the error holds.
     pub fn query(&self, statement: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        let answer = self.fetch(statement, parameters)?;
+        Ok(str::from_utf8(&answer).context("the answer is not text")?.to_owned())
+    }
+
+    /// As [`Self::query`], of any format.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn fetch(&self, statement: &str, parameters: &[(&str, &str)]) -> Result<Bytes> {
+        self.post(parameters, Bytes::copy_from_slice(statement.as_bytes()))
+    }
+
+    /// Sends data to an `INSERT … FORMAT …`.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn insert(&self, statement: &str, parameters: &[(&str, &str)], data: Bytes) -> Result<()> {
+        self.post(&[&[("query", statement)], parameters].concat(), data).map(drop)
+    }
+
+    fn post(&self, parameters: &[(&str, &str)], body: Bytes) -> Result<Bytes> {
         let mut all: Vec<(&str, &str)> = parameters.to_vec();
         if let Some((user, password)) = self.login() {
             all.extend([("user", user), ("password", password)]);
         }
-        let body = Bytes::copy_from_slice(statement.as_bytes());
-        let answer = Client::new(&self.url, QUERY_LIMIT)?.post("/", &all, body)?;
-        Ok(str::from_utf8(&answer).context("the answer is not text")?.to_owned())
+        Client::new(&self.url, QUERY_LIMIT)?.post("/", &all, body)
     }
 
     /// SIGKILL. What was acknowledged is there after [`Self::restart`].

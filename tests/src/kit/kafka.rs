@@ -9,6 +9,7 @@
 //! one is refused.
 
 mod archive;
+mod batch;
 mod log;
 mod protocol;
 mod setup;
@@ -17,11 +18,12 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+pub use batch::Record;
 pub use setup::Setup;
 use setup::{Plan, local};
 
@@ -86,6 +88,13 @@ impl Kafka {
         let started: &'static Self = Box::leak(Box::new(Self::start()?));
         *shared = Some(started);
         Ok(started)
+    }
+
+    /// The same brokers as a client sees them that was told this address, for example [`Self::through`] a proxy: to write and look, but
+    /// not to kill.
+    #[must_use]
+    pub fn other(&self, bootstrap: &str) -> Self {
+        Self::of_others(bootstrap.to_owned(), self.replicas)
     }
 
     /// Brokers that somebody else started.
@@ -174,17 +183,44 @@ impl Kafka {
     /// # Errors
     /// When no broker answers, or there is no such topic.
     pub fn leaders(&self, topic: &str) -> Result<Vec<Option<usize>>> {
-        let leaders = protocol::leaders(self.any()?, topic)?;
+        let leaders = protocol::leaders(self.any()?, topic)?.into_iter();
         // Node ids begin with 1.
-        Ok(leaders.into_iter().map(|id| usize::try_from(id).ok()?.checked_sub(1)).collect())
+        Ok(leaders.map(|leader| usize::try_from(leader?.id).ok()?.checked_sub(1)).collect())
+    }
+
+    /// Writes records into a partition as another producer would, in one batch, to all replicas that are in sync; the offset of the
+    /// first. It does not try again: while there is no leader, it fails.
+    ///
+    /// # Errors
+    /// When the partition has no leader, or the leader refuses or does not answer.
+    pub fn produce(&self, topic: &str, partition: i32, records: &[Record]) -> Result<i64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let batch = batch::encode(records, i64::try_from(now)?);
+        protocol::produce(self.leader(topic, partition)?, topic, partition, &batch)
+    }
+
+    /// The offset of the next record of a partition.
+    ///
+    /// # Errors
+    /// When the partition has no leader, or the leader does not answer.
+    pub fn end(&self, topic: &str, partition: i32) -> Result<i64> {
+        protocol::end(self.leader(topic, partition)?, topic, partition)
+    }
+
+    fn leader(&self, topic: &str, partition: i32) -> Result<SocketAddr> {
+        let leaders = protocol::leaders(self.any()?, topic)?;
+        let leader = leaders.get(usize::try_from(partition)?).cloned().flatten();
+        let leader = leader.with_context(|| format!("{topic} has no leader for {partition}"))?;
+        let mut found = leader.address.to_socket_addrs()?;
+        found.next().with_context(|| format!("{} has no address", leader.address))
     }
 
     fn until_led(&self, topic: &str, partitions: i32) -> Result<()> {
-        let partitions = usize::try_from(partitions)?;
-        wait::until("every partition to have a leader", START_LIMIT, || {
-            // A broker that does not know the topic yet is not asked in vain: it will.
-            let leaders = self.leaders(topic).unwrap_or_default();
-            let is_led = leaders.len() == partitions && leaders.iter().all(Option::is_some);
+        let count = usize::try_from(partitions)?;
+        wait::until("every partition to be led", START_LIMIT, || {
+            // What the controller has decided, a leader may not have heard yet: it is asked.
+            let is_led = self.leaders(topic).is_ok_and(|leaders| leaders.len() == count)
+                && (0..partitions).all(|partition| self.end(topic, partition).is_ok());
             Ok(is_led.then_some(()))
         })
     }

@@ -1,4 +1,5 @@
-//! As much of Kafka's protocol as the kit needs: whether a broker answers, who leads a partition, and topics made, grown and removed.
+//! As much of Kafka's protocol as the kit needs: whether a broker answers, who leads a partition, topics made, grown and removed, records
+//! written as other producers write them, and how far a partition goes.
 //!
 //! It is written here and not taken from `backends/kafka`, so that a test of that does not judge itself. Format:
 //! <https://kafka.apache.org/protocol>. A request is a length, a header (API key, version, correlation id, client id) and a body;
@@ -22,6 +23,8 @@ const ANSWER_BYTES: usize = 16 << 20;
 /// A key of the protocol, and the version that is spoken.
 type Api = (i16, i16);
 
+const PRODUCE: Api = (0, 3);
+const LIST_OFFSETS: Api = (2, 1);
 const METADATA: Api = (3, 1);
 const CREATE_TOPICS: Api = (19, 2);
 const DELETE_TOPICS: Api = (20, 1);
@@ -34,30 +37,41 @@ const CREATE_PARTITIONS: Api = (37, 0);
 pub(super) fn brokers(address: SocketAddr) -> Result<usize> {
     let answer = ask(address, METADATA, Body::default().number(0))?;
     let mut rest = Answer(&answer);
-    let brokers = rest.brokers()?;
+    let brokers = rest.brokers()?.len();
     let controller = rest.number()?;
     Ok(if controller < 0 { 0 } else { brokers })
 }
 
-/// The node id of the leader of each partition of a topic, by number of the partition; -1 where there is none.
+/// A broker, as it is told to clients.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// Its node id.
+    pub(super) id: i32,
+    /// `host:port`
+    pub(super) address: String,
+}
+
+/// The leader of each partition of a topic, by number of the partition.
 ///
 /// # Errors
 /// When the broker does not answer, or does not know the topic.
-pub(super) fn leaders(address: SocketAddr, topic: &str) -> Result<Vec<i32>> {
+pub(super) fn leaders(address: SocketAddr, topic: &str) -> Result<Vec<Option<Node>>> {
     let answer = ask(address, METADATA, Body::default().number(1).text(topic))?;
     let mut rest = Answer(&answer);
-    rest.brokers()?;
+    let brokers = rest.brokers()?;
     let _controller = rest.number()?;
     let _topics = rest.number()?;
     rest.check("describe", topic)?;
     let _name = rest.text()?;
     let _is_internal = rest.take(1)?;
     let partitions = rest.count()?;
-    let mut leaders = vec![-1; partitions];
+    let mut leaders = vec![None; partitions];
     for _ in 0..partitions {
         let _error = rest.take(2)?;
         let partition = rest.count()?;
-        *leaders.get_mut(partition).context("partitions are numbered from 0")? = rest.number()?;
+        let id = rest.number()?;
+        let leader = leaders.get_mut(partition).context("partitions are numbered from 0")?;
+        *leader = brokers.iter().find(|broker| broker.id == id).cloned();
         for _ in 0..2 {
             let replicas = rest.count()?;
             rest.take(4 * replicas)?;
@@ -102,6 +116,49 @@ pub(super) fn grow(address: SocketAddr, topic: &str, partitions: i32) -> Result<
     // The broker chooses who holds them: no array, which is -1.
     let body = Body::default().number(1).text(topic).number(partitions).number(-1);
     change(address, CREATE_PARTITIONS, body.limit().flag(false), "grow", topic)
+}
+
+/// Writes one batch of records, which all replicas that are in sync have when this returns: the offset of the first.
+///
+/// # Errors
+/// When the broker does not lead the partition, or refuses.
+pub(super) fn produce(
+    leader: SocketAddr,
+    topic: &str,
+    partition: i32,
+    batch: &[u8],
+) -> Result<i64> {
+    const NO_TRANSACTION: i16 = -1;
+    const ALL_REPLICAS: i16 = -1;
+    let mut body = Body::default();
+    body.0.extend(NO_TRANSACTION.to_be_bytes());
+    body.0.extend(ALL_REPLICAS.to_be_bytes());
+    let mut body = body.limit().number(1).text(topic).number(1).number(partition);
+    body = body.number(batch.len().try_into()?);
+    body.0.extend(batch);
+    let answer = ask_within(leader, PRODUCE, body, CHANGE_LIMIT)?;
+    let mut rest = Answer(&answer);
+    rest.one_partition()?;
+    rest.check("take records for", topic)?;
+    rest.long()
+}
+
+/// The offset of the next record of a partition.
+///
+/// # Errors
+/// When the broker does not lead the partition.
+pub(super) fn end(leader: SocketAddr, topic: &str, partition: i32) -> Result<i64> {
+    const A_CLIENT: i32 = -1;
+    const LATEST: i64 = -1;
+    let body = Body::default().number(A_CLIENT).number(1).text(topic).number(1);
+    let mut body = body.number(partition);
+    body.0.extend(LATEST.to_be_bytes());
+    let answer = ask(leader, LIST_OFFSETS, body)?;
+    let mut rest = Answer(&answer);
+    rest.one_partition()?;
+    rest.check("tell the end of", topic)?;
+    let _time = rest.long()?;
+    rest.long()
 }
 
 /// Sends a request about one topic, whose answer is how long it was throttled, and the topic with its error.
@@ -199,16 +256,30 @@ impl Answer<'_> {
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// The list of brokers: their number.
-    fn brokers(&mut self) -> Result<usize> {
-        let brokers = self.count()?;
-        for _ in 0..brokers {
-            let _id = self.number()?;
-            let _host = self.text()?;
-            let _port = self.number()?;
+    fn long(&mut self) -> Result<i64> {
+        Ok(i64::from_be_bytes(self.take(8)?.try_into()?))
+    }
+
+    fn brokers(&mut self) -> Result<Vec<Node>> {
+        let count = self.count()?;
+        let mut brokers = Vec::new();
+        for _ in 0..count {
+            let id = self.number()?;
+            let host = self.text()?;
+            let port = self.number()?;
             let _rack = self.text()?;
+            brokers.push(Node { id, address: format!("{host}:{port}") });
         }
         Ok(brokers)
+    }
+
+    /// The beginning of an answer about one partition of one topic.
+    fn one_partition(&mut self) -> Result<()> {
+        let _topics = self.number()?;
+        let _name = self.text()?;
+        let _partitions = self.number()?;
+        let _partition = self.number()?;
+        Ok(())
     }
 
     /// An error code, which must be 0.
