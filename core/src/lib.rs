@@ -1,7 +1,7 @@
 //! The vocabulary and the seams of Rookery: what every part agrees on, and nothing that any part does.
 //!
-//! Reading order: [`error`], [`ids`], [`time`], [`units`] are the words; [`logs`] and [`batch`] are what
-//! travels; [`queue`] and [`store`] are the two seams behind which an outside system stands; [`ledger`]
+//! Reading order: [`error`], [`ids`], [`time`], [`units`], [`zone`] are the words; [`logs`] and [`batch`] are what
+//! travels ([`json`] and [`syslog`]: how texts in these forms become fields); [`queue`] and [`store`] are the two seams behind which an outside system stands; [`ledger`]
 //! is how what travelled is accounted for; [`filter`], [`rows`] and [`scope`] are what a query says to a
 //! store and what comes back.
 //!
@@ -12,10 +12,13 @@ pub mod error;
 pub mod ids;
 pub mod time;
 pub mod units;
+pub mod zone;
 
 pub mod batch;
+pub mod json;
 pub mod logs;
 pub mod severity;
+pub mod syslog;
 
 pub mod ledger;
 pub mod queue;

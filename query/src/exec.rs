@@ -22,7 +22,6 @@ mod columns;
 mod context;
 mod facets;
 mod group;
-mod json;
 mod needed;
 mod number;
 mod order;
@@ -39,8 +38,6 @@ mod tally;
 mod testing;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use json::flatten as flatten_json;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

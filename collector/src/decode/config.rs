@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use jiff::tz::TimeZone;
 use regex::bytes::Regex;
 use rookery_core::units::{Bytes, Span};
+pub use rookery_core::zone::Zone;
 use rookery_core::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -168,58 +168,6 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A zone of times that name none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Zone {
-    text: String,
-    zone: TimeZone,
-}
-
-impl Zone {
-    /// The zone of that name, or with that offset from UTC.
-    ///
-    /// # Errors
-    /// `invalid` when there is no such zone.
-    pub fn new(text: &str) -> Result<Self> {
-        let zone = match text {
-            "" | "local" => TimeZone::system(),
-            "UTC" | "Z" | "utc" => TimeZone::UTC,
-            _ if text.starts_with(['+', '-']) => fixed_offset(text).ok_or_else(|| no_zone(text))?,
-            _ => TimeZone::get(text).map_err(|_| no_zone(text))?,
-        };
-        Ok(Self { text: text.into(), zone })
-    }
-
-    /// The zone.
-    pub fn get(&self) -> &TimeZone {
-        &self.zone
-    }
-}
-
-impl Default for Zone {
-    fn default() -> Self {
-        Self { text: "local".into(), zone: TimeZone::system() }
-    }
-}
-
-fn no_zone(text: &str) -> Error {
-    Error::invalid(format!(
-        "there is no time zone {text:?}: write a name such as Europe/Berlin, an offset such as +02:00, or UTC"
-    ))
-}
-
-fn fixed_offset(text: &str) -> Option<TimeZone> {
-    let digits: String = text[1..].chars().filter(|&c| c != ':').collect();
-    if !matches!(digits.len(), 2 | 4) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let number: i32 = digits.parse().ok()?;
-    let minutes = if digits.len() == 2 { number * 60 } else { number / 100 * 60 + number % 100 };
-    let sign = if text.starts_with('-') { -1 } else { 1 };
-    Some(TimeZone::fixed(jiff::tz::Offset::from_seconds(sign * minutes * 60).ok()?))
-}
-
 /// A format of times in the notation of `strftime`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -279,5 +227,4 @@ macro_rules! text_form {
 }
 
 text_form!(Pattern, |p| p.0.as_str(), r"^\d{4}-\d\d-\d\d ");
-text_form!(Zone, |z| &z.text, "Europe/Berlin");
 text_form!(TimeFormat, |f| &f.0, "%Y-%m-%d %H:%M:%S%.f");

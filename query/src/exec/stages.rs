@@ -8,7 +8,6 @@ pub(crate) mod math;
 pub(crate) mod pack;
 pub(crate) mod replace;
 pub(crate) mod rows;
-pub(crate) mod syslog;
 pub(crate) mod unpack;
 pub(crate) mod unroll;
 

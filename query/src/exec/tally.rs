@@ -11,10 +11,10 @@ use rookery_core::store::Budget;
 use super::bucket::Bucket;
 use super::columns::{self, TextBuilder};
 use super::group::{Codes, Groups};
-use super::json;
 use super::order;
 use super::pipeline::{BATCH_ROWS, Breaker, Emit, Partial, Reservation, same};
 use super::stages::pack;
+use rookery_core::json;
 
 /// What to count, and what to give out.
 pub(crate) struct TallySpec {

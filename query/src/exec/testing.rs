@@ -20,10 +20,10 @@ use rookery_core::store::{Accounts, Columns, Partition, ScanRequest, Store};
 use rookery_core::{BoxFuture, Error, Result, Scope, StreamId, Tenant, TimeRange};
 
 use super::columns::{name, text_column};
-use super::json::{self, ObjectWriter};
 use super::{Engine, Request, number};
 use crate::config::QueryConfig;
 use crate::logsql;
+use rookery_core::json::{self, ObjectWriter};
 
 /// Given rows as a store.
 #[derive(Default)]

@@ -7,9 +7,9 @@ use rookery_core::rows::Rows;
 
 use super::selection;
 use crate::exec::columns::{self, Assign, FieldSink};
-use crate::exec::json;
 use crate::exec::pipeline::Stage;
 use crate::logsql::ast::{self, ExtractPattern, Overwrite};
+use rookery_core::json;
 
 /// What a pipe that finds fields in a text has in common with its kin.
 pub(crate) fn assign_found(

@@ -8,9 +8,10 @@ use rookery_core::{Result, time};
 
 use super::selection;
 use crate::exec::columns::{self, Assign, TextBuilder};
+use crate::exec::number;
 use crate::exec::pipeline::Stage;
-use crate::exec::{json, number};
 use crate::logsql::ast::{self, Form, TemplatePart};
+use rookery_core::json;
 
 /// `format`.
 pub(crate) struct Format(pub ast::Format);

@@ -7,9 +7,9 @@ use rookery_core::rows::{Column, Rows};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::exec::columns::{self, Assign, TextBuilder, is_hidden};
-use crate::exec::json::{self, ObjectWriter};
 use crate::exec::pipeline::Stage;
 use crate::logsql::ast::FieldPattern;
+use rookery_core::json::{self, ObjectWriter};
 
 /// The columns that fit the patterns, in the order of the row; all visible ones without a pattern.
 pub(crate) fn chosen<'a>(rows: &'a Rows, patterns: &[FieldPattern]) -> Vec<(&'a str, &'a Column)> {

@@ -1,14 +1,13 @@
 //! `unpack_json`, `unpack_logfmt`, `unpack_syslog`, `unpack_words`: fields out of a text in a known format.
 
 use rookery_core::rows::Rows;
-use rookery_core::{Result, tokens};
+use rookery_core::{Result, syslog, tokens};
 
 use super::extract::assign_found;
-use super::syslog;
 use crate::exec::columns::{self, Assign, FieldSink};
-use crate::exec::json;
 use crate::exec::pipeline::Stage;
 use crate::logsql::ast::{self, FieldPattern};
+use rookery_core::json;
 
 /// Which format the text has.
 pub(crate) enum Format {

@@ -9,8 +9,8 @@ use rookery_core::{Error, Result};
 
 use super::selection;
 use crate::exec::columns::{self, TextBuilder};
-use crate::exec::json;
 use crate::exec::pipeline::Stage;
+use rookery_core::json;
 
 /// The most rows that one batch may become.
 const BATCH_LIMIT_ROWS: usize = 1 << 20;

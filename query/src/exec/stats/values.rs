@@ -9,8 +9,9 @@ use super::{Accumulator, Input, grow, same_kind};
 use crate::exec::bucket::Bucket;
 use crate::exec::group::{Coder, FastSet};
 use crate::exec::stages::pack;
-use crate::exec::{columns, json, order};
+use crate::exec::{columns, order};
 use crate::logsql::ast::{FieldPattern, SortKey};
+use rookery_core::json;
 
 /// Texts joined by commas.
 #[derive(Default)]

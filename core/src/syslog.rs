@@ -4,7 +4,7 @@
 //! The fields are those of LogsQL's reference: `level`, `priority`, `facility`, `facility_keyword`, `severity`, `format`,
 //! `timestamp`, `hostname`, `app_name`, `proc_id`, `msg_id`, `message`, and `<SD-ID>.<name>` of structured data.
 
-use rookery_core::time;
+use crate::time;
 
 /// Keywords of facilities 0 to 23, RFC 5424 section 6.2.1 and syslog(3).
 const FACILITIES: [&str; 24] = [
@@ -43,7 +43,7 @@ const MONTHS: [&str; 12] =
 
 /// Hands out the fields of a line. A time without a year is taken as the latest that is not after `now` (by more than a day),
 /// in a local time `offset` nanoseconds ahead of UTC.
-pub(super) fn read(text: &str, offset: i64, now: i64, field: &mut dyn FnMut(&str, &str)) {
+pub fn read(text: &str, offset: i64, now: i64, field: &mut dyn FnMut(&str, &str)) {
     let Some((priority, rest)) = priority(text) else { return };
     let mut found: Vec<(&str, String)> = Vec::new();
     if let Some(priority) = priority {
@@ -137,7 +137,7 @@ fn rfc3164(text: &str, offset: i64, now: i64, field: &mut dyn FnMut(&str, &str))
         field("timestamp", &time::rfc3339(nanos));
         rest = after;
     } else if let Some((word, after)) = text.split_once(' ')
-        && let Some(nanos) = crate::exec::number::rfc3339_nanos(word)
+        && let Some(nanos) = crate::filter::eval::number::parse_rfc3339(word)
     {
         field("timestamp", &time::rfc3339(nanos));
         rest = after;

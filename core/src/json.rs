@@ -1,18 +1,18 @@
-//! JSON as the pipes need it: objects flattened into fields, arrays into items, texts quoted and unquoted.
+//! JSON as records and pipes need it: objects flattened into fields, arrays into items, texts quoted and unquoted.
 //!
 //! The reader walks the text once and hands out slices of it; only a string with escapes is copied. Nested names are joined with
 //! `.`; a number keeps its spelling; an array becomes one text without spaces between its parts; `null` is no field. What is
-//! not JSON gives nothing, not an error: a pipe goes over millions of lines, some of which are something else.
+//! not JSON gives nothing, not an error: a reader goes over millions of lines, some of which are something else.
 
 use std::borrow::Cow;
 
 /// The deepest nesting that is followed; deeper is not JSON to us.
-pub(crate) const DEPTH_LIMIT: usize = 64;
+pub const DEPTH_LIMIT: usize = 64;
 
 /// Calls `field(name, value)` for each field of the object that `text` is; false when it is not one.
 ///
 /// Fields that were found before a mistake in the text have been handed out already.
-pub(crate) fn flatten(text: &str, field: &mut dyn FnMut(&str, &str)) -> bool {
+pub fn flatten(text: &str, field: &mut dyn FnMut(&str, &str)) -> bool {
     let mut reader = Reader { text, at: 0 };
     reader.space();
     if reader.peek() != Some(b'{') {
@@ -25,7 +25,7 @@ pub(crate) fn flatten(text: &str, field: &mut dyn FnMut(&str, &str)) -> bool {
 }
 
 /// The items of the array that `text` is, strings unquoted, everything else as it is written; `None` when it is not one.
-pub(crate) fn array_items<'a>(text: &'a str, item: &mut dyn FnMut(Cow<'a, str>)) -> Option<()> {
+pub fn array_items<'a>(text: &'a str, item: &mut dyn FnMut(Cow<'a, str>)) -> Option<()> {
     let mut reader = Reader { text, at: 0 };
     reader.space();
     reader.expect(b'[')?;
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
                 self.at += len;
                 let word = &self.text[start..self.at];
                 let literal = matches!(word, "true" | "false" | "null" | "NaN");
-                if !literal && super::number::number(word).is_none() {
+                if !literal && !is_number(word) {
                     return None;
                 }
             }
@@ -207,6 +207,13 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Whether a word is a number as texts hold them: JSON's own, and the sizes and durations that some programs print bare.
+fn is_number(word: &str) -> bool {
+    let starts =
+        matches!(word.as_bytes(), [b'0'..=b'9' | b'.', ..] | [b'-' | b'+', b'0'..=b'9' | b'.', ..]);
+    starts && crate::filter::eval::number::plain(word).is_some()
 }
 
 /// JSON without the spaces between its parts.
@@ -291,7 +298,7 @@ fn surrogate(chars: &mut std::str::CharIndices<'_>, first: u32) -> char {
 
 /// The quoted string that `text` starts with (double quotes with escapes, or backticks as they are), unquoted, and its length
 /// in `text`; `None` when it does not start with a whole one.
-pub(crate) fn unquote_prefix(text: &str) -> Option<(Cow<'_, str>, usize)> {
+pub fn unquote_prefix(text: &str) -> Option<(Cow<'_, str>, usize)> {
     if let Some(rest) = text.strip_prefix('`') {
         let end = rest.find('`')?;
         return Some((Cow::Borrowed(&rest[..end]), end + 2));
@@ -302,7 +309,7 @@ pub(crate) fn unquote_prefix(text: &str) -> Option<(Cow<'_, str>, usize)> {
 }
 
 /// Appends `text` as a JSON string, with its quotes.
-pub(crate) fn push_string(out: &mut String, text: &str) {
+pub fn push_string(out: &mut String, text: &str) {
     use std::fmt::Write as _;
     out.push('"');
     let mut from = 0;
@@ -329,20 +336,20 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
 }
 
 /// An object of texts under construction; empty values are left out.
-pub(crate) struct ObjectWriter<'a> {
+pub struct ObjectWriter<'a> {
     out: &'a mut String,
     first: bool,
 }
 
 impl<'a> ObjectWriter<'a> {
     /// Starts an object at the end of `out`.
-    pub(crate) fn new(out: &'a mut String) -> Self {
+    pub fn new(out: &'a mut String) -> Self {
         out.push('{');
         Self { out, first: true }
     }
 
     /// Adds a field, unless its value is empty.
-    pub(crate) fn field(&mut self, name: &str, value: &str) {
+    pub fn field(&mut self, name: &str, value: &str) {
         if value.is_empty() {
             return;
         }
@@ -356,7 +363,7 @@ impl<'a> ObjectWriter<'a> {
     }
 
     /// Ends the object.
-    pub(crate) fn end(self) {
+    pub fn end(self) {
         self.out.push('}');
     }
 }
