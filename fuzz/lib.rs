@@ -79,3 +79,18 @@ pub fn check_stream(config: &Arc<DecodeConfig>, text: &[u8], cut: usize) {
         assert_eq!(got.column_by_name(name), expected.column_by_name(name), "by two processes");
     }
 }
+
+/// Where what a receiver's decoder is given comes from.
+pub fn source() -> rookery_receiver::decode::Source {
+    rookery_receiver::decode::Source {
+        tenant: Default::default(),
+        collector: "fuzz".into(),
+        identity: vec!["topic".into(), "fuzz".into()],
+        line_limit: Bytes::mib(1),
+    }
+}
+
+/// Which message it is.
+pub fn message() -> rookery_receiver::decode::Message {
+    rookery_receiver::decode::Message { generation: 7, time: NOW }
+}

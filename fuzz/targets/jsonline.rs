@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rookery_query::http::read_jsonline;
+use rookery_fuzz::{message, source};
+use rookery_receiver::decode::{Shape, json_lines};
 
 fuzz_target!(|data: &[u8]| {
     let parameters = [
@@ -11,8 +12,8 @@ fuzz_target!(|data: &[u8]| {
         "_stream_fields=namespace,a&ignore_fields=x*&extra_fields=a=1,namespace=n",
     ];
     let Some((mode, body)) = data.split_first() else { return };
-    let parameters = parameters[usize::from(*mode) % parameters.len()];
-    let (records, wrong) = read_jsonline(parameters, body).expect("the parameters are right");
+    let shape = Shape::of_parameters(parameters[usize::from(*mode) % parameters.len()]);
+    let read = json_lines(body, &shape, &source(), message()).expect("a small body");
     let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    assert_eq!(records + wrong, lines.count() as u64);
+    assert_eq!(read.records + read.refused, lines.count() as u64);
 });

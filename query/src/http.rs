@@ -10,7 +10,6 @@
 //! | `/select/logsql/tail` | `tail` |
 //! | `/select/logsql/hits`, `/field_names`, `/field_values`, `/facets`, `/streams`, `/stream_*` | `values` |
 //! | `/select/logsql/stats_query`, `/stats_query_range` | `prometheus` |
-//! | `/insert/jsonline` | `insert` |
 //!
 //! Every path of `/select` takes its parameters from the address and, with POST, from a form: `query`, `start`, `end`, `time`
 //! (what `_time:5m` counts from; else `end`, else now), `timeout`, `extra_filters`, `extra_stream_filters`. The headers
@@ -20,7 +19,6 @@ mod error;
 mod json;
 mod parameters;
 
-mod insert;
 mod prometheus;
 mod select;
 mod tail;
@@ -33,14 +31,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, get, post};
-use rookery_core::queue::Queue;
+use axum::routing::{MethodRouter, get};
 use rookery_core::rows::Rows;
-use rookery_core::{Error, Position, Result, StreamId, TimeRange};
+use rookery_core::{Error, Result, TimeRange};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-
-pub use insert::{InsertConfig, read_jsonline};
 
 use crate::config::QueryConfig;
 use crate::exec::{Engine, Request, RowStream};
@@ -54,49 +49,16 @@ const DOCUMENT_ROWS_LIMIT: usize = 1_000_000;
 struct Service {
     engine: Arc<Engine>,
     config: QueryConfig,
-    insert: InsertConfig,
-    pushes: insert::Pushes,
     /// Live tails that may run at one time.
     tails: Arc<Semaphore>,
     /// Cancelled when the server stops.
     closing: CancellationToken,
 }
 
-/// What the routes need to know of the process around them.
-#[derive(Debug, Clone, Default)]
-pub struct RouterOptions {
-    /// When it is cancelled, live tails end and queries stop, so that a server can stop gracefully.
-    pub closing: CancellationToken,
-    /// How far the streams in the store have come: where pushed streams go on after a clock was set back.
-    pub marks: Vec<(StreamId, Position)>,
-}
-
-/// The routes of log search and of pushed JSON lines.
-pub fn router(
-    engine: Arc<Engine>,
-    queue: Arc<dyn Queue>,
-    config: QueryConfig,
-    insert: InsertConfig,
-) -> Router {
-    router_with(engine, queue, config, insert, RouterOptions::default())
-}
-
-/// As [`router`], with options.
-pub fn router_with(
-    engine: Arc<Engine>,
-    queue: Arc<dyn Queue>,
-    config: QueryConfig,
-    insert: InsertConfig,
-    options: RouterOptions,
-) -> Router {
-    let service = Arc::new(Service {
-        engine,
-        tails: Arc::new(Semaphore::new(config.tail_sessions)),
-        pushes: insert::Pushes::new(queue, &insert, options.marks),
-        config,
-        insert,
-        closing: options.closing,
-    });
+/// The routes of log search. When `closing` is cancelled, live tails end and queries stop, so that a server can stop gracefully.
+pub fn router(engine: Arc<Engine>, config: QueryConfig, closing: CancellationToken) -> Router {
+    let tails = Arc::new(Semaphore::new(config.tail_sessions));
+    let service = Arc::new(Service { engine, tails, config, closing });
     Router::new()
         .route("/select/logsql/query", read(select::query))
         .route("/select/logsql/tail", read(tail::tail))
@@ -110,7 +72,6 @@ pub fn router_with(
         .route("/select/logsql/stream_field_values", read(values::stream_field_values))
         .route("/select/logsql/stats_query", read(prometheus::stats_query))
         .route("/select/logsql/stats_query_range", read(prometheus::stats_query_range))
-        .route("/insert/jsonline", post(insert::jsonline))
         .with_state(service)
 }
 

@@ -31,6 +31,9 @@ pub(crate) enum Command {
     CheckConfig(CheckConfigArgs),
     /// Print the reference of all configuration keys, as Markdown.
     ConfigReference,
+    /// Make the tokens with which others push.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Write a lively set of pods' logs into a new folder, and run on them.
     Demo(DemoArgs),
 }
@@ -110,6 +113,21 @@ pub(crate) struct LedgerArgs {
 pub(crate) struct CheckConfigArgs {
     /// The configuration file.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print it with the line that goes into the configuration. It is kept nowhere.
+    New(TokenNewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenNewArgs {
+    /// Whom it is for.
+    pub(crate) name: String,
+    /// Whose the records are that are pushed with it.
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
 }
 
 #[derive(Debug, Args)]

@@ -40,8 +40,8 @@ pub(crate) struct Config {
     pub(crate) store: rookery_parquet::ParquetConfig,
     /// Queries, and the limits on them.
     pub(crate) query: rookery_query::config::QueryConfig,
-    /// What may be pushed.
-    pub(crate) insert: rookery_query::http::InsertConfig,
+    /// What may be pushed, and by whom.
+    pub(crate) receiver: rookery_receiver::ReceiverConfig,
 }
 
 impl Default for Config {
@@ -55,7 +55,7 @@ impl Default for Config {
             ingester: Default::default(),
             store: Default::default(),
             query: Default::default(),
-            insert: Default::default(),
+            receiver: Default::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod standalone;
 mod api;
 mod ledger;
 mod metrics;
+mod receiving;
 mod web;
 
 mod client;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Ledger(args) => print::ledger(&args),
         Command::CheckConfig(args) => config::check(&args),
         Command::ConfigReference => config::print_reference(),
+        Command::Token(command) => receiving::token(&command),
         Command::Demo(args) => standalone::demo(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long open connections may go on when the process stops.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A runtime for everything that a role does.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -15,7 +15,7 @@ use rookery_core::store::{Accounts, Store};
 use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
-use rookery_query::http::{RouterOptions, router_with};
+use rookery_receiver::{Receivers, Start};
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
@@ -23,8 +23,10 @@ use crate::cli::{DemoArgs, StandaloneArgs};
 use crate::config::Config;
 use crate::metrics::{self, Sample};
 use crate::process::{
-    STOP_LIMIT, default_data_dir, finish, listen, lock, runtime, serve, start_log, until_stopped,
+    self, STOP_LIMIT, default_data_dir, finish, listen, lock, runtime, serve, start_log,
+    until_stopped,
 };
+use crate::receiving;
 use crate::sources;
 
 /// `rookery standalone`
@@ -123,6 +125,16 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let collector = Collector::start(config.collector.clone(), Arc::new(queue.clone()), &halt)?;
     let engine = Arc::new(Engine::new(store.clone(), config.query.clone()));
 
+    let marks = store
+        .accounts(Accounts::All)
+        .await?
+        .into_iter()
+        .map(|account| (account.stream, account.mark));
+    let start = Start { marks: marks.collect(), ..Start::default() };
+    let receivers =
+        Receivers::new(config.receiver.clone(), "push", Arc::new(queue.clone()), start)?;
+    let listeners = receivers.start_listeners().await?;
+
     let service = Arc::new(api::Service {
         role: "standalone",
         store: Some(store.clone()),
@@ -144,27 +156,24 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         }),
         registry: metrics::registry({
             let (view, store, queue) = (collector.view(), store.clone(), queue.clone());
-            move || samples(&view, &ingester_stats, &store, &queue)
+            let receivers = receivers.clone();
+            move || {
+                let mut samples = samples(&view, &ingester_stats, &store, &queue);
+                samples.extend(receiving::samples(&receivers));
+                samples
+            }
         }),
     });
     let closing = CancellationToken::new();
-    let marks = store
-        .accounts(Accounts::All)
-        .await?
-        .into_iter()
-        .map(|account| (account.stream, account.mark));
-    let options = RouterOptions { closing: closing.clone(), marks: marks.collect() };
-    let select = router_with(
-        engine,
-        Arc::new(queue.clone()),
-        config.query.clone(),
-        config.insert.clone(),
-        options,
-    );
-    let routes = api::router(service).merge(select).fallback(crate::web::serve);
+    let select = rookery_query::http::router(engine, config.query.clone(), closing.clone());
+    let routes = api::router(service)
+        .merge(select)
+        .merge(receiving::routes(&receivers, address))
+        .fallback(crate::web::serve);
     let serving = tokio::spawn(serve(listener, routes, closing.clone()));
 
     announce(&config, &data_dir, address);
+    receiving::announce(&receivers, &listeners, address);
     until_stopped(&stop, &mut [("the ingester", &mut ingesting)]).await?;
     closing.cancel();
     let finished = finish(async {
@@ -172,6 +181,7 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
             tracing::warn!(%error, "the collector did not end in time");
         }
         serving.await.context("the HTTP server ended in a panic")??;
+        listeners.stop(process::CLOSE_LIMIT).await;
         queue.close();
         ingesting.await.context("the ingester ended in a panic")??;
         store.close().await?;

@@ -2,22 +2,20 @@
 
 mod memory;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_core::queue::memory::memory_queue;
+use rookery_core::Tenant;
 use rookery_core::store::Store;
-use rookery_core::units::{Bytes as Size, Span};
-use rookery_core::{Position, StreamId};
+use rookery_core::units::Span;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use self::memory::{EndlessStore, MemoryStore, ingest};
-use super::{InsertConfig, RouterOptions, router_with};
+use self::memory::{EndlessStore, MemoryStore};
+use super::router;
 use crate::config::QueryConfig;
 use crate::exec::Engine;
 
@@ -26,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Server {
     address: SocketAddr,
+    store: Arc<MemoryStore>,
     closing: CancellationToken,
 }
 
@@ -48,35 +47,30 @@ impl Answer {
 }
 
 impl Server {
-    /// A server over a store that takes pushes.
+    /// A server over a store that can be filled.
     async fn start() -> Self {
-        Self::with(QueryConfig::default(), InsertConfig::default()).await
+        Self::with(QueryConfig::default()).await
     }
 
-    async fn with(query: QueryConfig, insert: InsertConfig) -> Self {
+    async fn with(query: QueryConfig) -> Self {
         let store = Arc::new(MemoryStore::default());
-        Self::over(store.clone(), Some(store), query, insert, Vec::new()).await
+        let server = Self::over(store.clone(), query).await;
+        Self { store, ..server }
     }
 
-    async fn over(
-        store: Arc<dyn Store>,
-        into: Option<Arc<MemoryStore>>,
-        query: QueryConfig,
-        insert: InsertConfig,
-        marks: Vec<(StreamId, Position)>,
-    ) -> Self {
-        let (queue, subscription) = memory_queue(1 << 20);
-        if let Some(into) = into {
-            tokio::spawn(ingest(subscription, into));
-        }
+    async fn over(store: Arc<dyn Store>, query: QueryConfig) -> Self {
         let engine = Arc::new(Engine::new(store, query.clone()));
         let closing = CancellationToken::new();
-        let options = RouterOptions { closing: closing.clone(), marks };
-        let routes = router_with(engine, Arc::new(queue), query, insert, options);
+        let routes = router(engine, query, closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, closing }
+        Self { address, store: Arc::default(), closing }
+    }
+
+    /// Stores JSON lines of the tenant of those who name none; each app is a stream.
+    fn keep(&self, lines: &str) {
+        self.store.keep(Tenant::default(), lines);
     }
 
     async fn open(&self, method: &str, target: &str, headers: &str, body: &[u8]) -> TcpStream {
@@ -105,10 +99,6 @@ impl Server {
         self.send("GET", target, "", b"").await
     }
 
-    async fn push(&self, parameters: &str, lines: &str) -> Answer {
-        self.send("POST", &format!("/insert/jsonline?{parameters}"), "", lines.as_bytes()).await
-    }
-
     /// Some records of two streams.
     async fn filled() -> Self {
         let server = Self::start().await;
@@ -120,8 +110,7 @@ impl Server {
                 )
             })
             .collect();
-        let answer = server.push("_stream_fields=app", &lines).await;
-        assert_eq!((answer.status, answer.json()), (200, json!({ "stored": 10 })));
+        server.keep(&lines);
         server
     }
 }
@@ -152,7 +141,7 @@ fn texts(lines: &[Value], field: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pushed_records_are_found_as_soon_as_the_push_is_answered() {
+async fn records_are_found_by_filters_windows_and_forms() {
     let server = Server::filled().await;
     let answer = server.get("/select/logsql/query?query=app:web+n:%3E%3D4&limit=100").await;
     assert_eq!(answer.status, 200);
@@ -189,10 +178,7 @@ async fn pushed_records_are_found_as_soon_as_the_push_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_see_their_own() {
     let server = Server::start().await;
-    let line = b"{\"_msg\":\"secret\"}";
-    let answer =
-        server.send("POST", "/insert/jsonline", "AccountID: 12\r\nProjectID: 34\r\n", line).await;
-    assert_eq!(answer.status, 200);
+    server.store.keep(Tenant::new("12:34").unwrap(), "{\"_msg\":\"secret\"}");
     let ask =
         |headers: &'static str| server.send("GET", "/select/logsql/query?query=*", headers, b"");
     assert!(ask("").await.lines().is_empty());
@@ -309,104 +295,6 @@ async fn statistics_have_the_form_of_prometheus() {
     assert_eq!(answer["data"]["result"], json!(expected));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pushes_may_be_compressed_and_wrong_lines_are_told() {
-    let server = Server::start().await;
-    let line = "{\"_msg\":\"hello\"}\n";
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(line.as_bytes()).unwrap();
-    let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-    deflate.write_all(line.as_bytes()).unwrap();
-    let zstd = zstd::encode_all(line.as_bytes(), 1).unwrap();
-    for (encoding, body) in
-        [("gzip", gzip.finish().unwrap()), ("deflate", deflate.finish().unwrap()), ("zstd", zstd)]
-    {
-        let head = format!("content-encoding: {encoding}\r\n");
-        assert_eq!(
-            server.send("POST", "/insert/jsonline", &head, &body).await.status,
-            200,
-            "{encoding}"
-        );
-    }
-    let answer = server.push("", "{\"_msg\":\"a\"}\nnonsense\n{\"_msg\":\"b\"}\n[]\n").await;
-    assert_eq!(answer.status, 400);
-    let body = answer.json();
-    assert_eq!(
-        (&body["stored"], &body["wrong"], &body["line"], &body["lines"]),
-        (&json!(2), &json!(2), &json!(2), &json!([2, 4]))
-    );
-    assert_eq!(
-        server.get("/select/logsql/query?query=*").await.lines().len(),
-        5,
-        "the right ones are stored"
-    );
-    assert_eq!(server.push("", "").await.json(), json!({ "stored": 0 }));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pushes_have_limits() {
-    let insert = InsertConfig {
-        request_limit: Size(1000),
-        line_limit: Size(100),
-        streams_limit: 2,
-        ..InsertConfig::default()
-    };
-    let server = Server::with(QueryConfig::default(), insert).await;
-    let answer = server.push("", &"x".repeat(1001)).await;
-    assert_eq!(answer.status, 413);
-    assert!(answer.json()["error"].as_str().unwrap().contains("insert.request_limit"));
-    let answer = server.push("", &format!("{{\"a\":\"{}\"}}", "x".repeat(100))).await;
-    assert!(answer.json()["error"].as_str().unwrap().contains("insert.line_limit"));
-    let answer = server.push("_stream_fields=a", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n").await;
-    assert_eq!((answer.status, &answer.json()["stored"]), (413, &json!(0)));
-    assert_eq!(server.push("_stream_fields=a", "{\"a\":1}\n{\"a\":2}\n").await.status, 200);
-    assert_eq!(server.push("_stream_fields=a", "{\"a\":3}\n").await.status, 413);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn positions_of_a_pushed_stream_grow_without_holes() {
-    let server = Server::start().await;
-    for i in 0..3 {
-        let line = format!(
-            "{{\"_time\":\"2026-11-21T10:00:00Z\",\"_msg\":\"{i}\",\"a\":\"x\"}}\n{{\"_time\":\"2026-11-21T10:00:00Z\",\"_msg\":\"{i}'\",\"a\":\"x\"}}\n"
-        );
-        assert_eq!(server.push("_stream_fields=a", &line).await.status, 200);
-    }
-    let answer = server.get("/select/logsql/query?query=*+%7C+fields+_msg,_offset,_generation+%7C+sort+by+(_offset)").await;
-    let lines = answer.lines();
-    assert_eq!(texts(&lines, "_msg"), ["0", "0'", "1", "1'", "2", "2'"]);
-    let offsets: Vec<u64> = texts(&lines, "_offset").iter().map(|o| o.parse().unwrap()).collect();
-    assert_eq!(offsets, [0, 52, 105, 157, 210, 262]);
-    assert_eq!(
-        texts(&lines, "_generation").iter().collect::<std::collections::HashSet<_>>().len(),
-        1
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_whose_mark_is_ahead_goes_on_from_it() {
-    let lines = "{\"_msg\":\"x\",\"a\":\"1\"}\n{\"_msg\":\"y\",\"a\":\"2\"}\n";
-    let fields =
-        "/select/logsql/query?query=*+%7C+sort+by+(a)+%7C+fields+_stream_id,_generation,_offset";
-    let server = Server::start().await;
-    server.push("_stream_fields=a", lines).await;
-    let before = server.get(fields).await.lines();
-
-    // The first stream has a mark of a time to come, the second one of the past.
-    let ids: Vec<StreamId> =
-        texts(&before, "_stream_id").iter().map(|id| id.parse().unwrap()).collect();
-    let mark = |generation| Position { generation, offset: 500 };
-    let marks = vec![(ids[0], mark(u64::MAX - 1)), (ids[1], mark(5))];
-    let store = Arc::new(MemoryStore::default());
-    let (query, insert) = (QueryConfig::default(), InsertConfig::default());
-    let server = Server::over(store.clone(), Some(store), query, insert, marks).await;
-    server.push("_stream_fields=a", lines).await;
-    let after = server.get(fields).await.lines();
-    assert_eq!(texts(&after, "_generation")[0], (u64::MAX - 1).to_string());
-    assert_eq!(texts(&after, "_offset"), ["500", "0"]);
-    assert!(texts(&after, "_generation")[1].parse::<u64>().unwrap() > 5);
-}
-
 /// Reads from a tail until a text has come.
 async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut got = Vec::new();
@@ -423,13 +311,13 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
 async fn a_tail_sends_what_comes_once_and_frees_its_place_when_the_client_leaves() {
     let query =
         QueryConfig { tail_sessions: 1, tail_interval: Span::millis(50), ..QueryConfig::default() };
-    let server = Server::with(query, InsertConfig::default()).await;
-    server.push("", "{\"_msg\":\"before\"}\n").await;
+    let server = Server::with(query).await;
+    server.keep("{\"_msg\":\"before\"}\n");
     let target = "/select/logsql/tail?query=*+%7C+fields+_msg&start_offset=1h";
     let mut tail = server.open("GET", target, "", b"").await;
     let mut seen = read_until(&mut tail, "before").await;
     for i in 0..5 {
-        server.push("", &format!("{{\"_msg\":\"live {i}\"}}\n")).await;
+        server.keep(&format!("{{\"_msg\":\"live {i}\"}}\n"));
         seen += &read_until(&mut tail, &format!("live {i}")).await;
     }
     for text in ["before", "live 0", "live 4"] {
@@ -466,8 +354,7 @@ async fn a_client_that_goes_away_stops_its_query() {
     let store = EndlessStore::default();
     let (started, ended) = (store.started.clone(), store.ended.clone());
     let query = QueryConfig { threads: 1, ..QueryConfig::default() };
-    let server =
-        Server::over(Arc::new(store), None, query, InsertConfig::default(), Vec::new()).await;
+    let server = Server::over(Arc::new(store), query).await;
     // Once while rows are streamed, once while nothing has been sent yet.
     for target in ["/select/logsql/query?query=*", "/select/logsql/query?query=*+%7C+stats+count()"]
     {
@@ -489,14 +376,7 @@ async fn limits_of_queries_name_themselves() {
         rows_limit: 5000,
         ..QueryConfig::default()
     };
-    let server = Server::over(
-        Arc::new(EndlessStore::default()),
-        None,
-        query,
-        InsertConfig::default(),
-        Vec::new(),
-    )
-    .await;
+    let server = Server::over(Arc::new(EndlessStore::default()), query).await;
     let count = "/select/logsql/query?query=*+%7C+stats+count()&timeout=50ms";
     let answer = server.get(count).await;
     assert_eq!((answer.status, &answer.json()["kind"]), (503, &json!("timeout")));
@@ -525,14 +405,7 @@ async fn limits_of_queries_name_themselves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_has_no_end() {
     let query = QueryConfig { rows_limit: 5000, ..QueryConfig::default() };
-    let server = Server::over(
-        Arc::new(EndlessStore::default()),
-        None,
-        query,
-        InsertConfig::default(),
-        Vec::new(),
-    )
-    .await;
+    let server = Server::over(Arc::new(EndlessStore::default()), query).await;
     let mut stream = server.open("GET", "/select/logsql/query?query=*", "", b"").await;
     let mut raw = Vec::new();
     // The connection is closed without the last, empty chunk; that may also show as a reset.

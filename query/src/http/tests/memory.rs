@@ -6,37 +6,63 @@ use std::sync::{Arc, Mutex};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch, StringArray, TimestampNanosecondArray};
-use rookery_core::batch::{Block, Origin};
+use rookery_core::batch::Block;
 use rookery_core::filter::eval::evaluate;
 use rookery_core::ledger::StreamAccount;
-use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, fields, severity_name};
-use rookery_core::queue::memory::MemorySubscription;
-use rookery_core::queue::{Event, Subscription as _};
+use rookery_core::logs::builder::{Head, LogBatchBuilder};
+use rookery_core::logs::{RESOURCE_COLUMNS, RESOURCE_FIELDS, Resource, fields, severity_name};
 use rookery_core::rows::{Column, Rows};
 use rookery_core::store::{Accounts, Partition, ScanRequest, Store};
-use rookery_core::{BoxFuture, Result, Scope, StreamId, Tenant};
+use rookery_core::{BoxFuture, Position, Result, Scope, StreamId, Tenant, json, severity, time};
 use tokio::sync::Notify;
 
-/// Keeps all blocks.
+/// Keeps all that it gets.
 #[derive(Default)]
 pub(super) struct MemoryStore {
     batches: Mutex<Vec<(Tenant, RecordBatch)>>,
 }
 
-/// Puts what comes out of a queue into a store.
-pub(super) async fn ingest(mut subscription: MemorySubscription, store: Arc<MemoryStore>) {
-    while let Some(event) = subscription.next().await.unwrap() {
-        if let Event::Delivered(delivery) = event {
-            let batch = delivery.batch;
-            let block = Block {
-                tenant: batch.tenant,
-                origin: Origin::default(),
-                records: vec![batch.records],
-                entries: Vec::new(),
-            };
-            store.append(block).await.unwrap();
-            subscription.acknowledge(&[delivery.id]).await.unwrap();
+impl MemoryStore {
+    /// Stores JSON lines. The field `app` is the tag of the stream; `_time` and `_msg` are what they are everywhere.
+    pub(super) fn keep(&self, tenant: Tenant, lines: &str) {
+        let mut batches = self.batches.lock().unwrap();
+        let before: usize = batches.iter().map(|(_, batch)| batch.num_rows()).sum();
+        let mut builder = LogBatchBuilder::default();
+        for line in lines.lines() {
+            let mut members: Vec<(String, String)> = Vec::new();
+            assert!(
+                json::flatten(line, &mut |name, value| members.push((name.into(), value.into())))
+            );
+            let get = |name: &str| members.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+            let labels = get("app").map(|app| ("app".to_owned(), app.to_owned()));
+            let labels: Vec<_> = labels.into_iter().collect();
+            let stream = StreamId::of(&tenant, &["push", get("app").unwrap_or("")]);
+            let shared = Resource { source: "push".into(), labels, ..Resource::default() };
+            let resource = builder.resource(&Arc::new(shared));
+            builder.push_body(get("_msg").unwrap_or(line));
+            for (name, value) in &members {
+                if name != "_time" && name != "_msg" {
+                    builder.field(name, value);
+                }
+            }
+            let time =
+                get("_time").map_or(time::now(), |text| time::parse_time(text, 0).unwrap().start);
+            let position = Position { generation: 1, offset: (before + builder.len()) as u64 };
+            let severity = severity::of_value(get("level").unwrap_or("").as_bytes());
+            let (trace_id, span_id) = (None, None);
+            let observed = time::now();
+            builder.finish_record(Head {
+                resource,
+                stream,
+                position,
+                time,
+                observed,
+                severity,
+                trace_id,
+                span_id,
+            });
         }
+        batches.push((tenant, builder.finish().unwrap()));
     }
 }
 
