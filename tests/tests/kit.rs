@@ -4,4 +4,5 @@ mod kit {
     mod clickhouse;
     mod kafka;
     mod proxy;
+    mod services;
 }

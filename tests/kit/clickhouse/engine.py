@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generator, Iterator
+from typing import Any
 
 import chdb
 
@@ -72,7 +74,8 @@ class Engine:
         self.time_zone = self._text("SELECT timezone()")
 
     def _text(self, sql: str) -> str:
-        return self._first.query(sql, "TabSeparatedRaw").bytes().decode().strip()
+        text: bytes = self._first.query(sql, "TabSeparatedRaw").bytes()
+        return text.decode().strip()
 
     def close(self) -> None:
         """Closes the last connection, and the engine with it."""
@@ -107,15 +110,16 @@ class Engine:
 class Session:
     """The connection of one request."""
 
-    def __init__(
-        self, engine: Engine, database: str | None, settings: dict[str, str], query_id: str
-    ) -> None:
+    def __init__(self, engine: Engine, database: str | None, settings: dict[str, str], query_id: str) -> None:
         self._engine = engine
         self._connection = chdb.connect(str(engine.folder))
         self.summary = Summary()
         try:
             if database:
                 self._run(f"USE {quoted_name(database)}", "Null")
+            for name in settings:
+                if not name.isidentifier():
+                    raise error(115, f"Unknown setting '{name}'", "UNKNOWN_SETTING")
             every = {**_AS_A_SERVER, **settings, "log_comment": query_id}
             words = ", ".join(f"{name} = {quoted(value)}" for name, value in every.items())
             self._run(f"SET {words}", "Null")
@@ -138,18 +142,18 @@ class Session:
                 for piece in data:
                     inserter.append(piece)
                 done = inserter.finish()
-            finally:
-                # Without effect once it is finished.
-                inserter.cancel()
+            except BaseException:
+                # Why it failed is said already.
+                with suppress(RuntimeError):
+                    inserter.cancel()
+                raise
         except RuntimeError as failure:
             raise EngineError(str(failure)) from None
         self.summary.written_rows = self.summary.read_rows = done.rows_written
         self.summary.written_bytes = self.summary.read_bytes = done.bytes_written
         self.summary.elapsed_ns = int(done.elapsed * 1e9)
 
-    def _insert_through_file(
-        self, statement: Statement, data_format: str, data: Iterator[bytes]
-    ) -> None:
+    def _insert_through_file(self, statement: Statement, data_format: str, data: Iterator[bytes]) -> None:
         """An INSERT … SELECT … FROM input(…): what the client sends lies in a file while it runs."""
         with tempfile.NamedTemporaryFile(dir=self._engine.incoming) as file:
             for piece in data:
@@ -203,4 +207,5 @@ class Session:
         self.summary.written_bytes += result.bytes_written()
         self.summary.result_rows += result.rows_read()
         self.summary.elapsed_ns += int(result.elapsed() * 1e9)
-        return result.bytes()
+        answer: bytes = result.bytes()
+        return answer

@@ -34,11 +34,11 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from pathlib import Path
-from typing import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from engine import Engine, EngineError, Session, error
@@ -204,9 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             engine.end(self.query_id)
 
-    def _execute(
-        self, session: Session, statement: Statement, data: Iterator[bytes], asked: dict[str, str]
-    ) -> None:
+    def _execute(self, session: Session, statement: Statement, data: Iterator[bytes], asked: dict[str, str]) -> None:
         data_format = statement.format or asked.get("default_format")
         data_format = data_format or self.headers.get("X-ClickHouse-Format") or ""
         if statement.inserts:
@@ -252,9 +250,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("X-ClickHouse-Format", data_format)
             self.send_header("X-ClickHouse-Summary", session.summary.json())
 
-    def _answer(
-        self, status: int, body: bytes, session: Session | None = None, data_format: str = ""
-    ) -> None:
+    def _answer(self, status: int, body: bytes, session: Session | None = None, data_format: str = "") -> None:
         self.query_id = getattr(self, "query_id", "")
         self._start(status, session, data_format)
         self.send_header("Content-Length", str(len(body)))
@@ -298,7 +294,9 @@ class Handler(BaseHTTPRequestHandler):
         if basic.startswith("Basic "):
             user, _, password = base64.b64decode(basic[6:]).decode().partition(":")
         if (user, password) != self.server.login:
-            text = f"{user or 'default'}: Authentication failed: password is incorrect, or there is no user with such name"
+            text = (
+                f"{user or 'default'}: Authentication failed: password is incorrect, or there is no user with such name"
+            )
             raise error(516, text, "AUTHENTICATION_FAILED")
 
 

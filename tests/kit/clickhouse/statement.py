@@ -30,9 +30,7 @@ _TOKENS = re.compile(
 )
 
 _CLIENT_ID = "Settings['log_comment']"
-_PROCESSES = (
-    f"(SELECT * REPLACE (if({_CLIENT_ID} = '', query_id, {_CLIENT_ID}) AS query_id) FROM system.processes)"
-)
+_PROCESSES = f"(SELECT * REPLACE (if({_CLIENT_ID} = '', query_id, {_CLIENT_ID}) AS query_id) FROM system.processes)"
 
 
 @dataclass(frozen=True)
@@ -124,24 +122,23 @@ def quoted_name(text: str) -> str:
 
 
 def _insert(sql: str, words: list[Token], verb: str) -> Statement:
-    top = [t for t in words if t.depth == 0]
-    body = next((t for t in top if t.is_word("VALUES") or t.is_word("SELECT")), None)
-    place = _format(words)
+    body = next((t for t in words if t.depth == 0 and (t.is_word("VALUES") or t.is_word("SELECT"))), None)
     selects = body is not None and body.is_word("SELECT")
     if selects and not _has_input(words):
         # The data is in the database already: nothing is read from the client.
         return Statement(_without_end(sql), None, verb, None, inserts=False, selects=True)
+    place = _format(words) if selects else _first_format(words)
     if place is not None and (selects or body is None or words[place].start < body.start):
         start, end = words[place].start, words[place + 1].end
-        rest = sql[end:]
+        name, rest = words[place + 1].text, sql[end:]
+        if words[place + 2 :] and words[place + 2].is_word("SETTINGS"):
+            return Statement(f"{sql[:start]} {rest}", name, verb, None, inserts=True, selects=selects)
         # A new line or spaces end the statement; everything after them is data.
         data = re.sub(r"^[ \t]*\r?\n?", "", rest, count=1)
-        if data.lstrip().upper().startswith("SETTINGS"):
-            return Statement(f"{sql[:start]} {rest}", words[place + 1].text, verb, "", True, selects)
-        return Statement(sql[:start], words[place + 1].text, verb, data, True, selects)
+        return Statement(sql[:start], name, verb, data, inserts=True, selects=selects)
     if body is not None and body.is_word("VALUES"):
         return Statement(sql[: body.start], "Values", verb, sql[body.end :], inserts=True, selects=False)
-    return Statement(_without_end(sql), None, verb, "", inserts=True, selects=selects)
+    return Statement(_without_end(sql), None, verb, None, inserts=True, selects=selects)
 
 
 def _has_input(words: list[Token]) -> bool:
@@ -149,12 +146,22 @@ def _has_input(words: list[Token]) -> bool:
 
 
 def _format(words: list[Token]) -> int | None:
-    """Where the last `FORMAT name` outside of parentheses begins, of which an INSERT takes the first."""
-    for index, token in enumerate(words[:-1]):
-        following = words[index + 1]
-        if token.is_word("FORMAT") and token.depth == 0 and following.kind == "word":
-            return index
+    """Where the `FORMAT name` that ends a query begins; before it, `format` may be the name of a column."""
+    for index in range(len(words) - 1):
+        if _is_format(words, index):
+            following = words[index + 2 : index + 3]
+            if not following or following[0].text == ";" or following[0].is_word("SETTINGS"):
+                return index
     return None
+
+
+def _first_format(words: list[Token]) -> int | None:
+    """Where the `FORMAT name` of a plain INSERT begins; what follows it may look like anything."""
+    return next((index for index in range(len(words) - 1) if _is_format(words, index)), None)
+
+
+def _is_format(words: list[Token], index: int) -> bool:
+    return words[index].is_word("FORMAT") and words[index].depth == 0 and words[index + 1].kind == "word"
 
 
 def _processes(words: list[Token]) -> list[tuple[int, int, str]]:

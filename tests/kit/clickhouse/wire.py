@@ -10,7 +10,9 @@ from __future__ import annotations
 import email.parser
 import email.policy
 import zlib
-from typing import Any, BinaryIO, Callable, Iterator
+from collections.abc import Callable, Iterator
+from io import BufferedIOBase
+from typing import Any
 
 # How much is read from a client at once.
 PIECE_BYTES = 1 << 20
@@ -29,7 +31,7 @@ class BodyError(Exception):
     """The body of a request that ended early or is not what its headers say."""
 
 
-def pieces(source: BinaryIO, headers: Any) -> Iterator[bytes]:
+def pieces(source: BufferedIOBase, headers: Any) -> Iterator[bytes]:
     """The body of a request, as it comes, without its framing and its compression."""
     if "chunked" in headers.get("Transfer-Encoding", "").lower():
         raw = _chunked(source)
@@ -39,7 +41,7 @@ def pieces(source: BinaryIO, headers: Any) -> Iterator[bytes]:
     return raw if encoding in ("", "identity") else _decoded(raw, encoding)
 
 
-def _sized(source: BinaryIO, size: int) -> Iterator[bytes]:
+def _sized(source: BufferedIOBase, size: int) -> Iterator[bytes]:
     while size > 0:
         piece = source.read(min(size, PIECE_BYTES))
         if not piece:
@@ -48,7 +50,7 @@ def _sized(source: BinaryIO, size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _chunked(source: BinaryIO) -> Iterator[bytes]:
+def _chunked(source: BufferedIOBase) -> Iterator[bytes]:
     while True:
         line = source.readline(_LINE_BYTES)
         try:

@@ -55,9 +55,10 @@ fn main() -> Result<()> {
     engine.stop()
 }
 
-/// The wanted port, or any if somebody listens there.
+/// The wanted port, or any if none is wanted (0) or somebody listens there.
 fn port(wanted: u16) -> Result<u16> {
-    if TcpListener::bind(("127.0.0.1", wanted)).is_ok() { Ok(wanted) } else { parts::free_port() }
+    let is_free = wanted != 0 && TcpListener::bind(("127.0.0.1", wanted)).is_ok();
+    if is_free { Ok(wanted) } else { parts::free_port() }
 }
 
 /// Who waits for the file reads it whole.

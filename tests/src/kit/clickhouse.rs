@@ -236,6 +236,8 @@ fn launch(folder: &Path, port: u16) -> Result<Part> {
     let front = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/clickhouse/front.py");
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let arguments = [
+        // The checkout stays clean.
+        "-B".into(),
         front.display().to_string(),
         "--data".into(),
         folder.join("data").display().to_string(),

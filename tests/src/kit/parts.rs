@@ -279,7 +279,8 @@ mod tests {
     fn folders_of_processes_that_are_gone_are_swept_and_others_stay() {
         let home = tempfile::tempdir().unwrap();
         // Process ids end at 4,194,304 (2^22).
-        let [gone, mine] = [format!("4194999-kafka-x"), format!("{}-kafka-x", std::process::id())];
+        let [gone, mine] =
+            ["4194999-kafka-x".to_owned(), format!("{}-kafka-x", std::process::id())];
         fs::create_dir(home.path().join(&gone)).unwrap();
         fs::create_dir(home.path().join(&mine)).unwrap();
         sweep(home.path());

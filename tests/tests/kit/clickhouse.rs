@@ -3,6 +3,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +38,16 @@ fn rows(engine: &ClickHouse, count: u32) -> Result<Bytes> {
 /// The error of something that must fail.
 fn refused<T>(result: Result<T>) -> String {
     format!("{:#}", result.err().expect("it is refused"))
+}
+
+#[test]
+fn the_front_knows_statements_and_bodies() -> Result<()> {
+    let python = parts::installed(format!("chdb-{}/bin/python", parts::version("CHDB")))?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/clickhouse");
+    let ran = Command::new(python).args(["-B", "-m", "unittest"]).current_dir(folder).output()?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && said.contains("Ran "), "{said}");
+    Ok(())
 }
 
 #[test]
