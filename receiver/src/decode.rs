@@ -14,12 +14,13 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt as _};
 use rookery_core::batch::Batch;
 use rookery_core::units::Bytes as Size;
+use rookery_core::zone::Zone;
 use rookery_core::{Position, Result, StreamId, Tenant};
 
 use crate::config::ReceiverConfig;
 pub use crate::document::Shape;
 use crate::draft::{Drafter, Limits, Owner, Record};
-use crate::{jsonline, loki, otlp};
+use crate::{elastic, jsonline, loki, otlp, syslog};
 
 /// Where messages come from.
 #[derive(Debug, Clone)]
@@ -93,6 +94,29 @@ pub fn otlp_json(bytes: &[u8], source: &Source, message: Message) -> Result<Deco
 /// As [`otlp_protobuf`].
 pub fn loki_protobuf(bytes: &[u8], source: &Source, message: Message) -> Result<Decoded> {
     source.decode("push", message, |drafter| loki::protobuf(bytes, drafter))
+}
+
+/// Reads a body of Elasticsearch's bulk API, as `/_bulk` does.
+///
+/// # Errors
+/// `invalid` when a line is not an action: nothing of it can be stored. Else as [`json_lines`].
+pub fn elastic_bulk(bytes: &[u8], source: &Source, message: Message) -> Result<Decoded> {
+    let shape = elastic::shape();
+    let limit = source.line_limit;
+    source.decode("push", message, |drafter| {
+        elastic::read(bytes, "", &shape, limit, drafter).map(drop)
+    })
+}
+
+/// Reads messages of syslog, each with its length before it or to a line's end; times without a zone are in `zone`.
+///
+/// # Errors
+/// As [`json_lines`].
+pub fn syslog(bytes: &[u8], zone: &Zone, source: &Source, message: Message) -> Result<Decoded> {
+    source.decode("syslog", message, |drafter| {
+        let limit = source.line_limit.as_usize();
+        syslog::read(bytes, zone, limit, drafter)
+    })
 }
 
 /// Reads text, one record a line, into one stream; the tags say what the stream is called.

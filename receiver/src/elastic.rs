@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use rookery_core::units::Bytes as Size;
@@ -55,6 +55,11 @@ const PRODUCT: (header::HeaderName, HeaderValue) = (
     header::HeaderName::from_static("x-elastic-product"),
     HeaderValue::from_static("Elasticsearch"),
 );
+
+/// How documents are read where nobody says it.
+pub(crate) fn shape() -> Shape {
+    Shape::read(&Uri::default(), &HeaderMap::new(), DEFAULTS)
+}
 
 /// `/_bulk` and `/{index}/_bulk`.
 pub(crate) fn bulk() -> MethodRouter<Door> {
@@ -115,7 +120,7 @@ async fn take(door: &Door, index: String, request: Request) -> Result<Response> 
 
 /// One item of the answer.
 #[derive(Debug, PartialEq)]
-struct Item {
+pub(crate) struct Item {
     action: Action,
     index: String,
     id: Option<String>,
@@ -159,7 +164,7 @@ enum Line {
 }
 
 /// Reads the pairs of a body. Item numbers count from 0.
-fn read(
+pub(crate) fn read(
     body: &[u8],
     index: &str,
     shape: &Shape,

@@ -23,7 +23,7 @@ use crate::body::Packing;
 use crate::door::Door;
 use crate::draft::{Drafter, Record, StreamNumber};
 use crate::jsonline::{packing, with_status};
-use crate::wire::{every, fields, last};
+use crate::wire::{Value, every, fields, last};
 
 /// Takes a push.
 pub(crate) async fn push(State(door): State<Door>, request: Request) -> Response {
@@ -58,7 +58,7 @@ async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Response> 
 
 /// Reads a `PushRequest`: streams (1) of labels (1) and entries (2); an entry is a time (1), a line (2) and metadata (3).
 pub(crate) fn protobuf(body: &[u8], drafter: &mut Drafter) -> Result<()> {
-    let mut number = 0;
+    let (mut number, mut ids) = (0, Ids::default());
     for field in fields(body) {
         let (1, stream) = field? else { continue };
         let stream = stream.bytes();
@@ -81,15 +81,20 @@ pub(crate) fn protobuf(body: &[u8], drafter: &mut Drafter) -> Result<()> {
                 drafter.refuse(number, "has labels that are not {name=\"value\", …}")?;
                 continue;
             };
-            let line = last(entry, 2).map(|line| line.text()).unwrap_or_default();
+            let line = last(entry, 2).map(Value::text).unwrap_or_default();
             let time = last(entry, 1).and_then(|stamp| timestamp(stamp.bytes()));
-            let metadata = |take: &mut dyn FnMut(&str, &str)| {
-                for pair in every(entry, 3).map(|pair| pair.bytes()) {
-                    let part = |number| last(pair, number).map(|p| p.text()).unwrap_or_default();
+            let metadata = |take: &mut Take<'_>| {
+                for pair in every(entry, 3).map(Value::bytes) {
+                    let part = |number| last(pair, number).map(Value::text).unwrap_or_default();
                     take(&part(1), &part(2));
                 }
             };
-            add(drafter, number, &Entry { stream, time, line: &line, metadata: &metadata })?;
+            add(
+                drafter,
+                number,
+                &Entry { stream, time, line: &line, metadata: &metadata },
+                &mut ids,
+            )?;
         }
     }
     Ok(())
@@ -102,24 +107,36 @@ fn timestamp(message: &[u8]) -> Option<i64> {
     (nanos != 0).then_some(nanos)
 }
 
+/// What takes a name and its value.
+type Take<'a> = dyn FnMut(&str, &str) + 'a;
+
+/// The ids of one entry; buffers are used again for the next.
+#[derive(Default)]
+struct Ids {
+    trace: String,
+    span: String,
+}
+
 struct Entry<'a> {
     stream: StreamNumber,
     time: Option<i64>,
     line: &'a str,
     /// Gives the structured metadata.
-    metadata: &'a dyn Fn(&mut dyn FnMut(&str, &str)),
+    metadata: &'a dyn Fn(&mut Take<'_>),
 }
 
-fn add(drafter: &mut Drafter, number: u64, entry: &Entry<'_>) -> Result<()> {
+fn add(drafter: &mut Drafter, number: u64, entry: &Entry<'_>, ids: &mut Ids) -> Result<()> {
     let resource = drafter.resource(entry.stream).clone();
-    let (mut level, mut trace, mut span) = (0, None, None);
+    let mut level = 0;
+    ids.trace.clear();
+    ids.span.clear();
     let mut bytes = entry.line.len() + 1;
     let mut look = |name: &str, value: &str| match name {
         "level" | "detected_level" | "severity" | "severity_text" if level == 0 => {
             level = severity::of_value(value.as_bytes());
         }
-        "trace_id" | "traceID" => trace = Some(value.to_owned()),
-        "span_id" | "spanID" => span = Some(value.to_owned()),
+        "trace_id" | "traceID" => value.clone_into(&mut ids.trace),
+        "span_id" | "spanID" => value.clone_into(&mut ids.span),
         _ => {}
     };
     (entry.metadata)(&mut |name, value| {
@@ -132,8 +149,8 @@ fn add(drafter: &mut Drafter, number: u64, entry: &Entry<'_>) -> Result<()> {
         time: entry.time,
         body: entry.line,
         severity: level,
-        trace_id: trace.as_deref(),
-        span_id: span.as_deref(),
+        trace_id: Some(&ids.trace),
+        span_id: Some(&ids.span),
         bytes: bytes as u64,
     };
     let added = drafter.add(&record, |fields| {
@@ -182,7 +199,7 @@ pub(crate) fn from_json(body: &[u8], drafter: &mut Drafter) -> Result<()> {
     let push: Push<'_> = serde_json::from_slice(body).map_err(|e| {
         Error::invalid("the request is not JSON as Loki's push API has it").because(e)
     })?;
-    let mut number = 0;
+    let (mut number, mut ids) = (0, Ids::default());
     let mut key = String::new();
     for stream in &push.streams {
         key.clear();
@@ -197,12 +214,12 @@ pub(crate) fn from_json(body: &[u8], drafter: &mut Drafter) -> Result<()> {
                 drafter.refuse(number, "has a time that is not a count of nanoseconds")?;
                 continue;
             };
-            let metadata = |take: &mut dyn FnMut(&str, &str)| {
+            let metadata = |take: &mut Take<'_>| {
                 value.metadata.0.iter().for_each(|(name, value)| take(&name.0, &value.0));
             };
             let time = (nanos != 0).then_some(nanos);
             let entry = Entry { stream: named, time, line: &value.line.0, metadata: &metadata };
-            add(drafter, number, &entry)?;
+            add(drafter, number, &entry, &mut ids)?;
         }
     }
     Ok(())
@@ -288,22 +305,23 @@ mod tests {
     const PATH: &str = "/loki/api/v1/push";
 
     fn request(labels: &str, line: &[u8], metadata: &[(&str, &str)]) -> Vec<u8> {
+        let pair = |out: &mut Vec<u8>, (name, value): &(&str, &str)| {
+            write::bytes(out, 1, name.as_bytes());
+            write::bytes(out, 2, value.as_bytes());
+        };
+        let mut entry = Vec::new();
+        write::message(&mut entry, 1, |stamp| {
+            write::number(stamp, 1, 1_795_255_200);
+            write::number(stamp, 2, 5);
+        });
+        write::bytes(&mut entry, 2, line);
+        for metadata in metadata {
+            write::message(&mut entry, 3, |out| pair(out, metadata));
+        }
         let mut out = Vec::new();
         write::message(&mut out, 1, |stream| {
             write::bytes(stream, 1, labels.as_bytes());
-            write::message(stream, 2, |entry| {
-                write::message(entry, 1, |stamp| {
-                    write::number(stamp, 1, 1_795_255_200);
-                    write::number(stamp, 2, 5);
-                });
-                write::bytes(entry, 2, line);
-                for (name, value) in metadata {
-                    write::message(entry, 3, |pair| {
-                        write::bytes(pair, 1, name.as_bytes());
-                        write::bytes(pair, 2, value.as_bytes());
-                    });
-                }
-            });
+            write::bytes(stream, 2, &entry);
         });
         out
     }

@@ -14,7 +14,6 @@ mod network;
 
 use std::net::{IpAddr, SocketAddr};
 
-use rookery_core::units::Bytes as Size;
 use rookery_core::zone::Zone;
 use rookery_core::{Error, Result, Tenant, severity, syslog, time};
 use schemars::JsonSchema;
@@ -123,9 +122,8 @@ impl Reader {
                 _ => members.put(name, value),
             }
         });
-        let peer = peer.to_canonical().to_string();
-        if members.get("host").unwrap_or("").is_empty() {
-            members.put("host", &peer);
+        if !peer.is_unspecified() && members.get("host").unwrap_or("").is_empty() {
+            members.put("host", &peer.to_canonical().to_string());
         }
         let get =
             |name: &str| members.pairs().find(|(n, v)| *n == name && !v.is_empty()).map(|p| p.1);
@@ -160,9 +158,16 @@ impl Reader {
     }
 }
 
-/// The longest message that is taken whole.
-pub(crate) fn message_limit(line_limit: Size) -> usize {
-    line_limit.as_usize()
+/// Makes records of all messages in some bytes, which nobody sent over a connection.
+pub(crate) fn read(bytes: &[u8], zone: &Zone, limit: usize, drafter: &mut Drafter) -> Result<()> {
+    let nobody = IpAddr::from([0, 0, 0, 0]);
+    let mut framer = frame::Framer::default();
+    let mut reader = Reader::default();
+    framer.push(bytes);
+    while let Some((message, cut)) = framer.next(limit, true) {
+        reader.add(message, cut, nobody, zone, drafter)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -170,6 +175,7 @@ mod tests {
     use super::*;
     use crate::draft::{Limits, Owner};
     use crate::tests::{Seen, seen};
+    use rookery_core::units::Bytes as Size;
 
     fn read(text: &str) -> Seen {
         let owner =

@@ -178,7 +178,15 @@ fn logger_sends_syslog_in_every_form_that_it_has() -> Result<()> {
     ];
     for (name, arguments) in forms {
         let mut logger = Command::new("logger");
-        logger.args(["--server", "127.0.0.1", "--tag", "sshd", "--id=77", "--priority", "auth.err"]);
+        logger.args([
+            "--server",
+            "127.0.0.1",
+            "--tag",
+            "sshd",
+            "--id=77",
+            "--priority",
+            "auth.err",
+        ]);
         if name.contains("5424") {
             logger.args(["--sd-id", "who@32473", "--sd-param", "user=\"root\""]);
         }
@@ -202,7 +210,8 @@ fn logger_sends_syslog_in_every_form_that_it_has() -> Result<()> {
 
 #[test]
 fn with_a_token_in_the_configuration_nothing_is_taken_without_it() -> Result<()> {
-    let made = output(Command::new(binary()?).args(["token", "new", "agent", "--tenant", "default"]))?;
+    let made =
+        output(Command::new(binary()?).args(["token", "new", "agent", "--tenant", "default"]))?;
     let (token, section) = made.split_once('\n').context("a token, and what is configured")?;
     let tokens = section.split_once("- ").context("the item of a list")?.1.trim();
     let server = Server::start(&[("ROOKERY_RECEIVER_TOKENS", &format!("[{tokens}]"))])?;

@@ -126,24 +126,24 @@ mod tests {
     #[tokio::test]
     async fn what_clients_ask_at_their_start_is_answered_under_both_roots() {
         let bench = Bench::new();
-        for root in ["", "/insert/elasticsearch"] {
-            for path in [
-                "/_license",
-                "/_xpack",
-                "/_cluster/health",
-                "/_nodes/http",
-                "/_ilm/policy/filebeat",
-                "/_index_template/filebeat-8.17.0",
-                "/_template/logstash",
-                "/_data_stream/filebeat-8.17.0",
-                "/_ingest/pipeline/x",
-            ] {
-                for method in ["GET", "HEAD", "PUT"] {
-                    let request = Request::builder().method(method).uri(format!("{root}{path}"));
-                    let answer = bench.ask(request.body(Body::empty()).unwrap()).await;
-                    assert_eq!(answer.status, 200, "{method} {root}{path}");
-                    assert_eq!(answer.headers["x-elastic-product"], "Elasticsearch");
-                }
+        let paths = [
+            "/_license",
+            "/_xpack",
+            "/_cluster/health",
+            "/_nodes/http",
+            "/_ilm/policy/filebeat",
+            "/_index_template/filebeat-8.17.0",
+            "/_template/logstash",
+            "/_data_stream/filebeat-8.17.0",
+            "/_ingest/pipeline/x",
+        ];
+        let all = ["GET", "HEAD", "PUT"].map(|method| paths.map(|path| (method, path)));
+        for (method, path) in all.into_iter().flatten() {
+            for root in ["", "/insert/elasticsearch"] {
+                let request = Request::builder().method(method).uri(format!("{root}{path}"));
+                let answer = bench.ask(request.body(Body::empty()).unwrap()).await;
+                assert_eq!(answer.status, 200, "{method} {root}{path}");
+                assert_eq!(answer.headers["x-elastic-product"], "Elasticsearch");
             }
         }
         let version =

@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Reader;
 use super::frame::Framer;
-use super::{Reader, message_limit};
 use crate::door::Door;
 use crate::draft::{Draft, Drafter, Limits};
 use crate::stats::Event;
@@ -126,7 +126,7 @@ impl Gathered {
     }
 
     fn take(&mut self, door: &Door, framer: &mut Framer, peer: IpAddr, end: bool) -> Result<()> {
-        let limit = message_limit(door.shared.config.line_limit);
+        let limit = door.shared.config.line_limit.as_usize();
         while let Some((message, cut)) = framer.next(limit, end) {
             self.add(door, message, cut, peer)?;
         }
@@ -205,7 +205,7 @@ async fn packets(
     mut receiver: mpsc::Receiver<(Vec<u8>, SocketAddr)>,
     stop: CancellationToken,
 ) {
-    let limit = message_limit(door.shared.config.line_limit);
+    let limit = door.shared.config.line_limit.as_usize();
     let mut waiting = Vec::new();
     // As many as fit a batch at their usual size.
     while receiver.recv_many(&mut waiting, BATCH_BYTES / 256).await > 0 {
