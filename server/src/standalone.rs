@@ -15,7 +15,7 @@ use rookery_core::store::{Accounts, Store};
 use rookery_ingester::Ingester;
 use rookery_parquet::{ParquetConfig, ParquetStore};
 use rookery_query::exec::Engine;
-use rookery_receiver::{Receivers, Start};
+use rookery_receiver::{Listeners, Receivers, Start};
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
@@ -125,15 +125,7 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let collector = Collector::start(config.collector.clone(), Arc::new(queue.clone()), &halt)?;
     let engine = Arc::new(Engine::new(store.clone(), config.query.clone()));
 
-    let marks = store
-        .accounts(Accounts::All)
-        .await?
-        .into_iter()
-        .map(|account| (account.stream, account.mark));
-    let start = Start { marks: marks.collect(), ..Start::default() };
-    let receivers =
-        Receivers::new(config.receiver.clone(), "push", Arc::new(queue.clone()), start)?;
-    let listeners = receivers.start_listeners().await?;
+    let (receivers, listeners) = receive(&config, store.as_ref(), queue.clone()).await?;
 
     let service = Arc::new(api::Service {
         role: "standalone",
@@ -191,6 +183,20 @@ async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         halt.cancel();
     }
     Ok(())
+}
+
+/// What takes pushes, and its further addresses. Pushed streams go on above their marks, whatever the clock says.
+async fn receive(
+    config: &Config,
+    store: &ParquetStore,
+    queue: MemoryQueue,
+) -> Result<(Receivers, Listeners)> {
+    let accounts = store.accounts(Accounts::All).await?.into_iter();
+    let marks = accounts.map(|account| (account.stream, account.mark)).collect();
+    let start = Start { marks, ..Start::default() };
+    let receivers = Receivers::new(config.receiver.clone(), "push", Arc::new(queue), start)?;
+    let listeners = receivers.start_listeners().await?;
+    Ok((receivers, listeners))
 }
 
 fn announce(config: &Config, data_dir: &Path, address: SocketAddr) {
