@@ -168,7 +168,8 @@ fn rfc3164(text: &str, offset: i64, now: i64, field: &mut dyn FnMut(&str, &str))
 /// `MMM DD hh:mm:ss`, in nanoseconds since the epoch, and what follows.
 fn short_time(text: &str, offset: i64, now: i64) -> Option<(i64, &str)> {
     let (stamp, rest) = text.split_at_checked(15)?;
-    let month = 1 + MONTHS.iter().position(|m| *m == &stamp[..3])? as u32;
+    let name = stamp.get(..3)?;
+    let month = 1 + MONTHS.iter().position(|month| *month == name)? as u32;
     let day: u32 = stamp.get(4..6)?.trim_start().parse().ok().filter(|d| (1..=31).contains(d))?;
     let mut clock = stamp.get(7..)?.split(':').map(|part| part.parse::<i64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
@@ -235,6 +236,8 @@ mod tests {
             ],
         );
         check("no syslog", &[("format", "rfc3164"), ("message", "no syslog")]);
+        let odd = "1\u{fffd} - h a - - aaa";
+        check(odd, &[("format", "rfc3164"), ("message", odd)]);
         check("<abc>x", &[]);
     }
 }

@@ -225,6 +225,54 @@ mod tests {
     }
 
     #[test]
+    fn damaged_messages_are_records_or_errors_never_a_panic() {
+        let json = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"a","value":{"stringValue":"b"}}]},
+            "scopeLogs":[{"logRecords":[{"body":{"kvlistValue":{"values":[{"key":"x","value":{"doubleValue":1}}]}}}]}]}]}"#;
+        let otlp = otlp::transcode::from_json(json.as_bytes()).unwrap();
+        let seeds: [&[u8]; 5] = [
+            json.as_bytes(),
+            &otlp,
+            b"\x0a\x1a\x0a\x07{a=\"b\"}\x12\x0f\x0a\x04\x08\x05\x10\x06\x12\x01x\x1a\x04\x0a\x00\x12\x00",
+            b"{\"create\":{\"_index\":\"a\"}}\n{\"@timestamp\":\"2026-11-21\",\"message\":\"m\"}\n",
+            b"20 <13>1 - h a - - [x y=\"z\"] m<13>Feb  3 12:08:33 h sshd[7]: m\n",
+        ];
+        let (zone, shape) = (Zone::new("UTC").unwrap(), Shape::of_parameters("_stream_fields=a"));
+        let message = Message { generation: 1, time: 5 };
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut random = |limit: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize % limit
+        };
+        for round in 0..3_000 {
+            let mut bytes = seeds[round % seeds.len()].to_vec();
+            for _ in 0..=random(4) {
+                let at = random(bytes.len());
+                match random(3) {
+                    0 => bytes[at] = random(256) as u8,
+                    1 => drop(bytes.drain(at..)),
+                    _ => bytes.insert(at, random(256) as u8),
+                }
+                bytes.push(b'\n');
+            }
+            let source = source();
+            let all = [
+                otlp_protobuf(&bytes, &source, message),
+                otlp_json(&bytes, &source, message),
+                loki_protobuf(&bytes, &source, message),
+                elastic_bulk(&bytes, &source, message),
+                syslog(&bytes, &zone, &source, message),
+                json_lines(&bytes, &shape, &source, message),
+            ];
+            for read in all.into_iter().flatten() {
+                let rows = read.batches.iter().map(|batch| batch.records.num_rows() as u64);
+                assert_eq!(rows.sum::<u64>(), read.records);
+            }
+        }
+    }
+
+    #[test]
     fn plain_text_is_a_record_a_line() {
         let tags = [("topic".to_owned(), "logs".to_owned())];
         let message = Message { generation: 1, time: 5 };
