@@ -3,6 +3,7 @@
 //! A [`Batch`] leaves a collector; a [`Block`] is what remains of some batches after duplicates were dropped, and is what
 //! a store writes in one atomic act. Both say, stream by stream, which bytes of which generation they answer for.
 
+mod check;
 mod split;
 
 use std::sync::Arc;

@@ -89,14 +89,14 @@ fn start_of(range: &Range) -> Position {
 }
 
 /// The columns that say what a row is.
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     stream: &'a FixedSizeBinaryArray,
     generation: &'a [u64],
     offset: &'a [u64],
 }
 
 impl<'a> Rows<'a> {
-    fn of(records: &'a RecordBatch) -> Result<Self> {
+    pub(super) fn of(records: &'a RecordBatch) -> Result<Self> {
         let wrong =
             |name| Error::corrupt(format!("a batch of logs has no column {name:?} of its type"));
         let column = |name| records.column_by_name(name).ok_or_else(|| wrong(name));
@@ -112,11 +112,11 @@ impl<'a> Rows<'a> {
         })
     }
 
-    fn stream(&self, row: usize) -> StreamId {
+    pub(super) fn stream(&self, row: usize) -> StreamId {
         StreamId(self.stream.value(row).try_into().expect("the column is of 16 bytes"))
     }
 
-    fn position(&self, row: usize) -> Position {
+    pub(super) fn position(&self, row: usize) -> Position {
         Position { generation: self.generation[row], offset: self.offset[row] }
     }
 
