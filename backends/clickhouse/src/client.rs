@@ -21,6 +21,7 @@ use clickhouse::query::BytesCursor;
 use rookery_core::{Error, Result};
 
 use crate::config::ClickHouseConfig;
+pub(crate) use error::FENCED;
 use error::classify;
 pub use param::Param;
 
