@@ -76,12 +76,14 @@ pub enum Engine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TextIndex {
-    /// As measured to be best; see `docs/decisions/0007-clickhouse-schema.md`.
+    /// Bloom filters of words: 4 % more disk, and seven times less work for a rare word. See
+    /// `docs/decisions/0007-clickhouse-schema.md`.
     #[default]
     Auto,
-    /// An inverted index, where the server has it; else it is an error.
+    /// An inverted index: rare words at once and counts of words without reading, for 71 % more disk and twice the work of an insert. A
+    /// server without it is an error.
     On,
-    /// Bloom filters of words.
+    /// None.
     Off,
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Features {
 pub(crate) struct Dialect {
     database: String,
     cluster: Option<String>,
-    text_index: bool,
+    words: TextIndex,
     map_buckets: bool,
 }
 
@@ -67,7 +67,7 @@ impl Dialect {
         Ok(Self {
             database: config.database.clone(),
             cluster,
-            text_index: features.text_index && config.text_index != TextIndex::Off,
+            words: config.text_index,
             map_buckets: features.map_buckets,
         })
     }
@@ -158,15 +158,15 @@ impl Dialect {
             .iter()
             .map(|name| format!("    {name} LowCardinality(String) CODEC(ZSTD(1)),\n"))
             .collect();
-        let words = if self.text_index {
+        let words = match self.words {
             // The functions of the text index apply the preprocessor to the words that are asked for, too.
-            format!(
+            TextIndex::On => format!(
                 "    INDEX body_words body TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = {INDEXED_BODY}),\n"
-            )
-        } else {
-            format!(
+            ),
+            TextIndex::Auto => format!(
                 "    INDEX body_words {INDEXED_BODY} TYPE tokenbf_v1(16384, 2, 0) GRANULARITY 1,\n"
-            )
+            ),
+            TextIndex::Off => String::new(),
         };
         let columns = format!(
             "    tenant LowCardinality(String) CODEC(ZSTD(1)),
