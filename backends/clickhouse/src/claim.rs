@@ -239,9 +239,11 @@ pub(crate) async fn unaccounted(
     settled: u64,
 ) -> Result<Vec<(StreamId, Position)>> {
     let sql = format!(
-        "SELECT stream, generation, offset FROM
-            (SELECT stream, generation, offset FROM logs WHERE queue_partition = {{partition:UInt32}} AND block >= {{settled:UInt64}}) AS found
-         LEFT JOIN (SELECT stream, max(mark) AS mark FROM ledger GROUP BY stream) AS known USING (stream)
+        "WITH found AS (SELECT stream, generation, offset FROM logs
+            WHERE queue_partition = {{partition:UInt32}} AND block >= {{settled:UInt64}})
+         SELECT stream, generation, offset FROM found
+         LEFT JOIN (SELECT stream, max(mark) AS mark FROM ledger WHERE stream IN (SELECT stream FROM found) GROUP BY stream) AS known
+            USING (stream)
          WHERE (generation, offset) >= mark
          ORDER BY stream, generation, offset LIMIT {}",
         UNACCOUNTED_LIMIT + 1

@@ -150,16 +150,24 @@ type Selection<'a> = (Conditions, Box<dyn Fn(&str) -> Statement + Send + 'a>);
 
 #[derive(Clone, Copy)]
 struct Conditions {
+    /// On rows of the ledger.
     rows: &'static str,
+    /// On accounts.
     groups: &'static str,
+    /// On rows of the events; they may bring more than the accounts need.
+    events: &'static str,
 }
 
 fn selections<'a>(which: &'a Which<'a>) -> Vec<Selection<'a>> {
-    let all = Conditions { rows: "1", groups: "1" };
+    let all = Conditions { rows: "1", groups: "1", events: "1" };
     match which {
         Which::Asked(Accounts::All) => vec![(all, Box::new(|sql| Statement::new(sql)))],
         Which::Asked(Accounts::Tenant(tenant)) => vec![(
-            Conditions { rows: "tenant = {tenant:String}", ..all },
+            Conditions {
+                rows: "tenant = {tenant:String}",
+                events: "tenant = {tenant:String}",
+                ..all
+            },
             Box::new(move |sql| Statement::new(sql).param("tenant", tenant)),
         )],
         Which::Asked(Accounts::Streams(streams)) => streams
@@ -167,41 +175,42 @@ fn selections<'a>(which: &'a Which<'a>) -> Vec<Selection<'a>> {
             .map(|some| -> Selection<'a> {
                 let named = "stream IN (SELECT toFixedString(unhex(arrayJoin({streams:Array(String)})), 16))";
                 (
-                    Conditions { rows: named, ..all },
+                    Conditions { rows: named, events: named, ..all },
                     Box::new(move |sql| Statement::new(sql).param("streams", some)),
                 )
             })
             .collect(),
         Which::Partitions(partitions) => vec![(
-            Conditions { groups: "partition IN {partitions:Array(UInt32)}", ..all },
+            Conditions {
+                groups: "partition IN {partitions:Array(UInt32)}",
+                events: "queue_partition IN {partitions:Array(UInt32)}",
+                ..all
+            },
             Box::new(move |sql| Statement::new(sql).param("partitions", *partitions)),
         )],
     }
 }
 
+/// A position as one number that orders as positions do; a maximum of numbers is found five times faster than one of tuples.
+const MARK: &str = "bitOr(bitShiftLeft(toUInt128(mark.1), 64), toUInt128(mark.2))";
+
 fn accounts_sql(conditions: &Conditions) -> String {
     let sums: String =
         LEDGER_SUMS.iter().map(|name| format!(", sum(ledger.{name}) AS {name}")).collect();
-    let Conditions { rows, groups } = conditions;
+    let Conditions { rows, groups, .. } = conditions;
+    // Tags belong to the latest block of their row; a stream's rows differ in the partition of the queue.
     format!(
-        "SELECT toString(ledger.tenant) AS tenant_name, stream, max(mark) AS last, tupleElement(last, 1) AS generation, tupleElement(last, 2) AS offset, \
-         argMax(queue_partition, (mark, block)) AS partition, tupleElement(max(ledger.tags), 2) AS tags{sums} \
-         FROM ledger WHERE {rows} GROUP BY ledger.tenant, stream HAVING {groups}"
+        "SELECT toString(ledger.tenant) AS tenant_name, stream, max({MARK}) AS last, toUInt64(bitShiftRight(last, 64)) AS generation, \
+         toUInt64(bitAnd(last, toUInt128(18446744073709551615))) AS offset, argMax(queue_partition, {MARK}) AS partition, \
+         argMax(ledger.tags.2, {MARK}) AS tags{sums} FROM ledger WHERE {rows} GROUP BY ledger.tenant, stream HAVING {groups}"
     )
 }
 
 fn events_sql(conditions: &Conditions) -> String {
-    let Conditions { rows, groups } = conditions;
-    let streams = match *groups {
-        "1" => String::new(),
-        _ => format!(
-            " AND stream IN (SELECT stream FROM (SELECT stream, argMax(queue_partition, (mark, block)) AS partition FROM ledger \
-             GROUP BY tenant, stream HAVING {groups}))"
-        ),
-    };
     format!(
         "SELECT stream, generation, start, end, records, toString(fate) AS fate, toString(reason) AS reason, at \
-         FROM ledger_events FINAL WHERE {rows}{streams} ORDER BY stream, generation DESC, end DESC LIMIT {EVENTS_LIMIT} BY stream"
+         FROM ledger_events FINAL WHERE {} ORDER BY stream, generation DESC, end DESC LIMIT {EVENTS_LIMIT} BY stream",
+        conditions.events
     )
 }
 

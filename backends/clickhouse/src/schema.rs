@@ -48,6 +48,9 @@ pub(crate) const INDEXED_BODY: &str =
 /// How many buckets the keys of `fields` lie in: one key is read five times faster, and merges cost 1.7 times as much.
 const MAP_BUCKETS: u32 = 8;
 
+/// How long events are listed one by one; their sums stay.
+const EVENT_DAYS: u32 = 400;
+
 /// How many blocks the server remembers by their token, for a table that is not replicated; a second line behind the look at what is there.
 const DEDUPLICATION_WINDOW: u32 = 1000;
 
@@ -247,7 +250,8 @@ SETTINGS ttl_only_drop_parts = 1, {}{}{buckets}",
     queue_partition UInt32,
     block UInt64";
         let rest = format!(
-            "ORDER BY (tenant, stream, generation, start, end, fate, reason)\nSETTINGS {}{}",
+            "ORDER BY (tenant, stream, generation, start, end, fate, reason)\nTTL toDateTime(at) + toIntervalDay({EVENT_DAYS})\nSETTINGS \
+             {}{}",
             self.deduplication(),
             self.durable()
         );

@@ -7,7 +7,7 @@ use rookery_core::Kind;
 use rookery_core::store::Store;
 use rookery_tests::kit::wait;
 
-use crate::setup::{Cut, Line, Setup, block, origin, position, run, stream};
+use crate::setup::{Cut, Line, Setup, block, blocking, origin, position, run, stream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_former_owner_is_refused_by_the_server_and_leaves_nothing() -> Result<()> {
@@ -48,7 +48,7 @@ async fn a_claim_ends_an_insert_of_the_former_owner_that_runs() -> Result<()> {
         }
     });
     let shows = format!("SELECT count() FROM system.processes WHERE query_id = '{id}'");
-    tokio::task::block_in_place(|| {
+    blocking(|| {
         wait::until("the slow insert to run", Duration::from_secs(20), || {
             Ok((setup.ask(&shows)? == "1").then_some(()))
         })

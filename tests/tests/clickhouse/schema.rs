@@ -5,7 +5,7 @@ use rookery_clickhouse::{ClickHouseConfig, ClickHouseStore, dry_run, migrate};
 use rookery_core::Kind;
 use rookery_core::units::Span;
 
-use crate::setup::{Setup, config};
+use crate::setup::{Setup, blocking, config};
 use rookery_tests::kit::clickhouse::ClickHouse;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,9 +56,9 @@ async fn a_start_waits_for_the_schema_and_no_longer_than_it_may() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_for_the_server() -> Result<()> {
-    let server = ClickHouse::start()?;
-    let config = config(&server, &server.database("late")?);
-    server.stop()?;
+    let server = blocking(ClickHouse::start)?;
+    let config = config(&server, &blocking(|| server.database("late"))?);
+    blocking(|| server.stop())?;
     let waiting = tokio::spawn({
         let config = config.clone();
         async move {
@@ -66,10 +66,10 @@ async fn a_start_waits_for_the_server() -> Result<()> {
             ClickHouseStore::connect(config).await
         }
     });
-    tokio::task::block_in_place(|| server.restart())?;
+    blocking(|| server.restart())?;
     let store = waiting.await??;
     store.ready().await?;
-    tokio::task::block_in_place(|| server.kill())?;
+    blocking(|| server.kill())?;
     assert_eq!(store.ready().await.unwrap_err().kind(), Kind::Unavailable);
     Ok(())
 }

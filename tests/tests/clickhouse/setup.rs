@@ -21,6 +21,11 @@ pub(crate) const RECORD_BYTES: u64 = 10;
 /// The time of the first record of every stream: 2026-11-21T10:00:00Z.
 pub(crate) const START: i64 = 1_795_255_200 * SECOND;
 
+/// The kit waits on the calling thread.
+pub(crate) fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(wait)
+}
+
 /// A database of its own on the server that the tests share.
 pub(crate) struct Setup {
     pub(crate) server: &'static ClickHouse,
@@ -37,8 +42,8 @@ impl Setup {
 
     /// A database without anything in it.
     pub(crate) fn empty(word: &str) -> Result<Self> {
-        let server = ClickHouse::shared()?;
-        Ok(Self { server, config: config(server, &server.database(word)?) })
+        let server = blocking(ClickHouse::shared)?;
+        Ok(Self { server, config: config(server, &blocking(|| server.database(word))?) })
     }
 
     pub(crate) async fn store(&self) -> Result<ClickHouseStore> {
@@ -52,7 +57,8 @@ impl Setup {
     }
 
     pub(crate) fn ask(&self, sql: &str) -> Result<String> {
-        let answer = self.server.query(sql, &[("database", &self.config.database)])?;
+        let parameters = [("database", self.config.database.as_str())];
+        let answer = blocking(|| self.server.query(sql, &parameters))?;
         Ok(answer.trim_end().to_owned())
     }
 
