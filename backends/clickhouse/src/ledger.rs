@@ -265,9 +265,14 @@ fn read_accounts(batch: &RecordBatch, into: &mut Vec<StreamAccount>) -> Result<(
     let sums = LEDGER_SUMS.iter().map(|name| answer.numbers(name)).collect::<Result<Vec<_>>>()?;
     for (row, stream) in answer.streams()?.into_iter().enumerate() {
         let tally = |first: usize| Tally { bytes: sums[first][row], records: sums[first + 1][row] };
-        into.push(StreamAccount {
-            tenant: Tenant::new(tenants.value(row))
+        // Rows come tenant by tenant: most share the name of the one before.
+        let tenant = match into.last() {
+            Some(account) if account.tenant.as_str() == tenants.value(row) => account.tenant.clone(),
+            _ => Tenant::new(tenants.value(row))
                 .map_err(|e| Error::corrupt("the ledger names no tenant").because(e))?,
+        };
+        into.push(StreamAccount {
+            tenant,
             stream,
             tags: tags.value(row).into(),
             mark: marks[row],
