@@ -50,6 +50,7 @@ impl Statement {
 
     /// Sets a setting of the server for this statement.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are written as they are")]
     pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.push((name.into(), value.to_string()));
         self
