@@ -24,7 +24,6 @@ use crate::sync::Mutex;
 
 mod judge;
 mod memory_source;
-mod name;
 mod part_source;
 mod rows;
 

@@ -10,12 +10,12 @@ use arrow_array::StringArray;
 use arrow_buffer::BooleanBuffer;
 use rookery_core::filter::eval::{FieldSource, evaluate};
 use rookery_core::filter::{FieldName, Filter, Test};
+use rookery_core::logs::names::{Meaning, meaning};
 use rookery_core::logs::{fields, severity_name};
 use rookery_core::rows::{Column, Rows};
 use rookery_core::tokens::{Required, required_by_test};
 use rookery_core::{Result, TimeRange};
 
-use super::name::{Meaning, meaning};
 use crate::part::index::{Granule, PartIndex, PartResource};
 use crate::part::plan::{FieldKind, REST_NAMES_LIMIT};
 use crate::part::read::OpenPart;

@@ -9,10 +9,10 @@ use rookery_core::Result;
 use rookery_core::filter::FieldName;
 use rookery_core::filter::eval::FieldSource;
 use rookery_core::logs::fields;
+use rookery_core::logs::names::{Meaning, built_in, label_name, meaning, merge_level, own_name};
 use rookery_core::rows::{Column, dictionary_values};
 
-use super::name::{Meaning, built_in, label_name, meaning, own_name};
-use super::rows::{UnitSource, merge_level};
+use super::rows::UnitSource;
 use crate::memory::{MemoryBatch, Pairs};
 
 /// See the module's documentation.

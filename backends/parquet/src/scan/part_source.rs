@@ -17,13 +17,13 @@ use hashbrown::HashMap;
 use rookery_core::filter::FieldName;
 use rookery_core::filter::eval::FieldSource;
 use rookery_core::logs::fields;
+use rookery_core::logs::names::{Meaning, built_in, label_name, meaning, merge_level, own_name};
 use rookery_core::rows::{Column, dictionary_values};
 use rookery_core::{Error, Result};
 
 use super::PartView;
 use super::judge::OwnField;
-use super::name::{Meaning, built_in, label_name, meaning, own_name};
-use super::rows::{UnitSource, merge_level};
+use super::rows::UnitSource;
 use crate::part::body;
 use crate::part::granule::REST;
 use crate::part::index::Run;

@@ -1,12 +1,10 @@
 //! Reads a unit: filters its records and brings the wanted fields of those that passed.
 
-use arrow_array::types::UInt32Type;
-use arrow_array::{Array, DictionaryArray, StringArray, UInt8Array, UInt32Array};
+use arrow_array::Array;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use hashbrown::HashMap;
 use rookery_core::filter::eval::{FieldSource, evaluate};
 use rookery_core::filter::{FieldName, Filter};
-use rookery_core::logs::{fields, severity_name};
+use rookery_core::logs::fields;
 use rookery_core::rows::{Column, Rows};
 use rookery_core::store::{Columns, ScanOrder};
 use rookery_core::{Error, Result};
@@ -143,31 +141,4 @@ fn is_empty(column: &Column) -> bool {
         Column::Severity(a) => a.values().iter().all(|&s| s == 0),
         Column::UInt(_) | Column::Time(_) | Column::Hex(_) => false,
     }
-}
-
-/// The level of records: their own text where they have one, else the name of the severity.
-pub(crate) fn merge_level(own: &Column, severity: &UInt8Array) -> Column {
-    let mut numbers: HashMap<Box<str>, u32> = HashMap::new();
-    let mut keys = Vec::with_capacity(severity.len());
-    let mut scratch = String::new();
-    for (row, severity) in severity.values().iter().enumerate() {
-        let text = match own.text(row, &mut scratch) {
-            "" => severity_name(*severity),
-            text => text,
-        };
-        let next = numbers.len() as u32;
-        keys.push(match numbers.get(text) {
-            Some(number) => *number,
-            None => {
-                numbers.insert(text.into(), next);
-                next
-            }
-        });
-    }
-    let mut texts: Vec<(u32, Box<str>)> = numbers.into_iter().map(|(t, n)| (n, t)).collect();
-    texts.sort_unstable_by_key(|(number, _)| *number);
-    let values: StringArray = texts.iter().map(|(_, text)| Some(text.as_ref())).collect();
-    let keys = UInt32Array::from(keys);
-    let dictionary = DictionaryArray::<UInt32Type>::try_new(keys, std::sync::Arc::new(values));
-    Column::Dict(dictionary.expect("every key was numbered above"))
 }
