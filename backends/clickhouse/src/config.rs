@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use rookery_core::units::Span;
+use rookery_core::units::{Bytes, Span};
 use rookery_core::{Error, Result, Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,10 @@ pub struct ClickHouseConfig {
     pub statement_timeout: Span,
     /// How long a start waits for a server that is not there yet.
     pub startup_timeout: Span,
+    /// The longest that one statement of a search may run in the server. What a whole search may take is `query.timeout`.
+    pub scan_timeout: Span,
+    /// The most memory that one statement of a search may take in the server.
+    pub scan_memory: Bytes,
 }
 
 impl Default for ClickHouseConfig {
@@ -57,6 +61,10 @@ impl Default for ClickHouseConfig {
             statement_timeout: Span::seconds(60),
             // Longer than a server with many parts takes to load them.
             startup_timeout: Span::seconds(300),
+            // A search that runs for longer than this is narrowed by whoever waits for it.
+            scan_timeout: Span::seconds(300),
+            // Records stream; only groups and what the server's threads read at one time are held.
+            scan_memory: Bytes::mib(4096),
         }
     }
 }

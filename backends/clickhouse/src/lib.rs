@@ -40,5 +40,6 @@ mod scan;
 pub use client::{Batches, Client, Param, Statement};
 pub use config::{ClickHouseConfig, Engine, Retention, Secret, TextIndex};
 pub use migrate::{dry_run, migrate};
+pub use scan::{Pushdown, pushed};
 pub use stats::Stats;
 pub use store::ClickHouseStore;

@@ -30,6 +30,12 @@ pub struct Stats {
     pub killed_inserts: AtomicU64,
     /// Records that were found stored without an account at a claim.
     pub unaccounted_records: AtomicU64,
+    /// Scans whose filter the server decided whole.
+    pub scans_whole: AtomicU64,
+    /// Scans of which the server left records out, and the rest was decided above it.
+    pub scans_part: AtomicU64,
+    /// Scans whose filter was decided above the server alone.
+    pub scans_above: AtomicU64,
 }
 
 impl Stats {
@@ -42,7 +48,7 @@ impl Stats {
     }
 
     /// Every counter with its name and what it means.
-    pub fn counters(&self) -> [(&'static str, &'static str, u64); 12] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 15] {
         let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
         [
             ("blocks", "Blocks committed", get(&self.blocks)),
@@ -76,6 +82,17 @@ impl Stats {
                 "unaccounted_records",
                 "Records that were found stored without an account at a claim",
                 get(&self.unaccounted_records),
+            ),
+            ("scans_whole", "Scans whose filter the server decided whole", get(&self.scans_whole)),
+            (
+                "scans_part",
+                "Scans of which the server left records out, and the rest was decided above it",
+                get(&self.scans_part),
+            ),
+            (
+                "scans_above",
+                "Scans whose filter was decided above the server alone",
+                get(&self.scans_above),
             ),
         ]
     }

@@ -16,7 +16,7 @@ use crate::config::{ClickHouseConfig, Engine};
 use crate::ledger::{self, Which};
 use crate::migrate;
 use crate::owned::Owned;
-use crate::scan;
+use crate::scan::Reader;
 use crate::stats::Stats;
 
 /// How often a server that is not there yet is asked again.
@@ -30,6 +30,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 pub struct ClickHouseStore {
     client: Client,
     config: ClickHouseConfig,
+    reader: Reader,
     inserts: Inserts,
     owned: Mutex<Owned>,
     stats: Arc<Stats>,
@@ -64,7 +65,9 @@ impl ClickHouseStore {
             timeout: config.insert_timeout.0,
         };
         let owned = Mutex::default();
-        Ok(Self { client, config, inserts, owned, stats: Arc::default() })
+        let stats = Arc::default();
+        let reader = Reader::new(&client, &config, &stats).await?;
+        Ok(Self { client, reader, config, inserts, owned, stats })
     }
 
     /// What it counts.
@@ -166,7 +169,7 @@ impl Store for ClickHouseStore {
     }
 
     fn scan(&self, scope: &Scope, request: ScanRequest) -> Result<Vec<Partition>> {
-        scan::scan(&self.client, scope, request)
+        self.reader.scan(scope, request)
     }
 
     /// An append returns when its block is on the disk: there is nothing left to write.
