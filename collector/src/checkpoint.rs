@@ -41,6 +41,9 @@ pub(crate) struct Remembered {
     /// It is no file of its own, but what came late to the file of this generation.
     #[serde(default)]
     pub(crate) late_of: Option<u64>,
+    /// It is damaged where it ended: what its length promises will not come.
+    #[serde(default)]
+    pub(crate) is_damaged: bool,
 }
 
 /// One stream.

@@ -78,24 +78,31 @@ macro_rules! counters {
 }
 
 /// The reasons for which the collector itself gives bytes up, and under which name they are counted.
-pub const REASONS: [(&str, &str); 5] = [
+pub const REASONS: [(&str, &str); 7] = [
     ("shed_bytes", SPOOL_BUDGET),
     ("shed_bytes", START_AT_END),
+    ("shed_bytes", HOLE),
     ("lost_bytes", DELETED_UNREAD),
     ("lost_bytes", TRUNCATED_UNREAD),
     ("lost_bytes", UNREADABLE),
+    ("lost_bytes", DAMAGED_GZIP),
 ];
 
 /// The queue was away for longer than the spool's limit allowed to keep files.
 pub const SPOOL_BUDGET: &str = "spool_budget";
 /// The configuration says to start at the end.
 pub const START_AT_END: &str = "start_at_end";
+/// The zeros at the start of a file that was truncated under a writer that kept its offset: nobody wrote them.
+pub const HOLE: &str = "hole";
 /// The file was deleted while the collector was down.
 pub const DELETED_UNREAD: &str = "deleted_unread";
 /// The file was truncated before it was read to its end, and no copy of it was found.
 pub const TRUNCATED_UNREAD: &str = "truncated_unread";
-/// The file's system, or its compression, does not give the bytes.
+/// The file's system does not give the bytes.
 pub const UNREADABLE: &str = "unreadable";
+/// A compressed file is damaged, or was cut short. The range is as long as its trailer says, where that can be; else only what is known, a byte
+/// at least.
+pub const DAMAGED_GZIP: &str = "damaged_gzip";
 
 counters! {
     bytes: true, "Decompressed bytes read and passed over.";

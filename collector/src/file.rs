@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::Seen;
 use crate::decode::{DecodeConfig, first_time};
-use crate::source::{FileKey, Guard, START_BYTES, Source, Start, modified};
+use crate::source::{FileKey, Guard, Head, START_BYTES, Source, Start, modified};
 
 /// How many first bytes are searched for the time of a first record.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
@@ -28,6 +28,8 @@ pub(crate) enum Identity {
     NotYet,
     /// Nothing is in it.
     Empty,
+    /// Zeros and nothing else: more bytes may show that they are a hole.
+    Zeros,
     /// It is no text.
     Binary,
 }
@@ -45,8 +47,8 @@ pub(crate) struct First {
 
 impl First {
     /// Whether a file that starts with `head`, and is `other`, has the same content, as far as both are there.
-    pub(crate) fn is_same(&self, head: &[u8], other: &Self) -> bool {
-        let same_time = self.time == other.time;
+    pub(crate) fn is_same(&self, head: &Head, other: &Self) -> bool {
+        let same_time = self.time == other.time && self.start.hole == other.start.hole;
         match self.start.is_of(head) {
             Some(same) => same && (same_time || (!self.is_printed && self.is_telling())),
             // A copy of which only the first bytes are there yet.
@@ -71,16 +73,17 @@ pub(crate) fn identify(
 ) -> io::Result<Identity> {
     let mut last_chance = false;
     for limit in [SHORT_HEAD_BYTES, HEAD_BYTES] {
-        let head = source.head(limit)?;
+        let full = source.head(limit)?;
+        let head = &full.bytes[..];
         if head.is_empty() {
-            return Ok(Identity::Empty);
+            return Ok(if full.hole > 0 { Identity::Zeros } else { Identity::Empty });
         }
         if memchr(0, &head[..head.len().min(START_BYTES)]).is_some() {
             return Ok(Identity::Binary);
         }
         let whole = is_final || source.is_gzip();
         let is_full = head.len() == limit;
-        let lines = match memrchr(b'\n', &head) {
+        let lines = match memrchr(b'\n', head) {
             _ if whole && !is_full => head.len(),
             Some(last) => last + 1,
             None if limit == HEAD_BYTES && is_full => head.len(),
@@ -89,7 +92,7 @@ pub(crate) fn identify(
         if let Some((time, _)) = first_time(decode, &head[..lines])
             && let Ok(time @ 1..) = u64::try_from(time)
         {
-            let start = Start::of(&head);
+            let start = Start::of(&full);
             return Ok(Identity::Found(First { time, is_printed: true, start }));
         }
         last_chance = whole || (limit == HEAD_BYTES && is_full);
@@ -221,7 +224,9 @@ impl ChainFile {
         let mut bytes = [0; START_BYTES];
         let start = &mut bytes[..(first.start.bytes as usize).min(START_BYTES)];
         let is_changed = self.base == 0
-            && source.read(0, start).is_ok_and(|n| first.start.is_of(&start[..n]) != Some(true));
+            && source
+                .read(first.start.hole, start)
+                .is_ok_and(|count| !first.start.is_hash_of(&start[..count]));
         let guard = &mut bytes[..self.guard.len()];
         let from = self.base + self.offset - guard.len() as u64;
         is_changed || source.read(from, guard).is_ok_and(|n| !self.guard.holds(&guard[..n]))

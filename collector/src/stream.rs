@@ -30,12 +30,12 @@ use rookery_core::logs::builder::LogBatchBuilder;
 use crate::chain::Chain;
 use crate::checkpoint::{Entry, Remembered};
 use crate::config::StartAt;
-use crate::counters::{Counters, DELETED_UNREAD, START_AT_END};
+use crate::counters::{Counters, DELETED_UNREAD, HOLE, START_AT_END};
 use crate::coverage::Coverage;
 use crate::decode::{DecodeStats, StreamDecoder};
 use crate::file::{ChainFile, First, Identity, identify};
 use crate::find::LookAgain;
-use crate::source::{FileKey, Guard, START_BYTES, Source, Start};
+use crate::source::{FileKey, Guard, Head, START_BYTES, Source, Start};
 use hold::{Held, LateShipped};
 
 /// How long a file whose lines say no time is waited for, before its birth is taken for one.
@@ -259,12 +259,14 @@ impl Stream {
         };
         let has_successor = self.files.len() > 1;
         let front = self.files.front_mut().expect("a front to begin");
-        let is_final = !front.live || front.gone || patience_over(front);
+        let is_waited_for = patience_over(front);
+        let is_final = !front.live || front.gone || is_waited_for;
         let source = front.source.as_mut().expect("a front without a source does not begin");
         if front.first.is_none() {
             match identify(source, &self.chain.decode, is_final) {
                 Ok(Identity::Found(first)) => front.first = Some(first),
-                Ok(Identity::NotYet) => {
+                Ok(Identity::Zeros) if is_waited_for => return self.drop_binary(desk),
+                Ok(Identity::NotYet | Identity::Zeros) => {
                     let since = *front.waited_since.get_or_insert(desk.now);
                     return Begin::Wait(Some((since + PATIENCE).max(desk.now)));
                 }
@@ -276,13 +278,7 @@ impl Stream {
                     // It may still become a gzip file.
                     return Begin::Wait(None);
                 }
-                Ok(Identity::Binary) => {
-                    desk.counters.files_binary.add(1);
-                    let path = front.path.display();
-                    tracing::info!(%path, "it is not text, and is not read");
-                    self.ignored.insert(front.key);
-                    return self.drop_front();
-                }
+                Ok(Identity::Binary) => return self.drop_binary(desk),
                 Err(error) => return self.cannot_identify(desk, &error),
             }
         }
@@ -303,6 +299,16 @@ impl Stream {
     fn drop_front(&mut self) -> Begin {
         self.files.pop_front();
         Begin::Done
+    }
+
+    fn drop_binary(&mut self, desk: &Desk<'_>) -> Begin {
+        desk.counters.files_binary.add(1);
+        if let Some(front) = self.files.front() {
+            let path = front.path.display();
+            tracing::info!(%path, "it is not text, and is not read");
+            self.ignored.insert(front.key);
+        }
+        self.drop_front()
     }
 
     /// A gzip file that is still written, or damaged, or a disk that does not answer.
@@ -345,6 +351,7 @@ impl Stream {
         self.remember(generation, first);
         if !is_late {
             desk.counters.files_begun.add(1);
+            self.skip_hole(first.start.hole, desk.counters);
             self.skip_to_end(desk);
         }
     }
@@ -360,7 +367,7 @@ impl Stream {
             return begun.unwrap_or(self.read.generation + 1);
         }
         let (key, expected) = (front.key, front.expected);
-        let (mut head, mut size) = (Vec::new(), u64::MAX);
+        let (mut head, mut size) = (Head::default(), u64::MAX);
         if let Some(source) = front.source.as_mut() {
             head = source.head(START_BYTES).unwrap_or_default();
             if let Source::Plain(file) = source {
@@ -422,6 +429,14 @@ impl Stream {
         self.read.offset = end;
     }
 
+    /// Passes over the zeros that a file begins with.
+    fn skip_hole(&mut self, hole: u64, counters: &Counters) {
+        if self.read.offset < hole {
+            self.pass_over(self.read.offset, hole, Fate::Shed(HOLE.into()), counters);
+            self.files.front_mut().expect("it was just begun").offset = hole;
+        }
+    }
+
     /// With `start_at: end`, passes over what is in the file that is written to when it is first seen.
     fn skip_to_end(&mut self, desk: &mut Desk<'_>) {
         if !std::mem::take(&mut self.may_skip) {
@@ -430,10 +445,11 @@ impl Stream {
         let front = self.files.front_mut().expect("it was just begun");
         let Some(source) = front.source.as_mut().filter(|source| !source.is_gzip()) else { return };
         // Up to the start of the last line that is not complete.
-        let mut end = front.size;
+        let start = front.offset;
+        let mut end = front.size.max(start);
         let mut buffer = vec![0; START_BYTES.max(4096)];
-        while end > 0 {
-            let from = end.saturating_sub(buffer.len() as u64);
+        while end > start {
+            let from = end.saturating_sub(buffer.len() as u64).max(start);
             let want = (end - from) as usize;
             let Ok(count) = source.read(from, &mut buffer[..want]) else { return };
             if let Some(last) = memchr::memrchr(b'\n', &buffer[..count]) {
@@ -443,7 +459,7 @@ impl Stream {
             end = from;
         }
         front.offset = end;
-        self.pass_over(0, end, Fate::Shed(START_AT_END.into()), desk.counters);
+        self.pass_over(start, end, Fate::Shed(START_AT_END.into()), desk.counters);
     }
 
     /// Decides at the end of the front whether it is over.
@@ -494,14 +510,14 @@ impl Stream {
                     again = Some(again.map_or(due, |again: Instant| again.min(due)));
                 }
                 // It may become a gzip file, or get its first line; a damaged one has its turn.
-                Ok(Identity::Empty | Identity::Binary) | Err(_) => {}
+                Ok(Identity::Empty | Identity::Zeros | Identity::Binary) | Err(_) => {}
             }
         }
         again
     }
 
     /// The generation of a file that starts with `head`, if it was seen before under any name.
-    fn known_as(&self, head: &[u8], first: &First, key: FileKey) -> Option<u64> {
+    fn known_as(&self, head: &Head, first: &First, key: FileKey) -> Option<u64> {
         let same = |known: &&Remembered| {
             known.first.is_same(head, first)
                 // A birth may be lost by a copy to where births are not kept; the bytes are the same.
@@ -526,6 +542,7 @@ impl Stream {
                     size,
                     end: None,
                     late_of,
+                    is_damaged: false,
                 });
             }
         }
@@ -556,7 +573,8 @@ impl Stream {
         let Some(known) = known else { return };
         known.size = known.size.max(front.size);
         let is_short = (first.start.bytes as usize) < START_BYTES;
-        if !is_short || front.offset <= u64::from(first.start.bytes) || front.base > 0 {
+        let known_to = first.start.hole + u64::from(first.start.bytes);
+        if !is_short || front.offset <= known_to || front.base > 0 {
             return;
         }
         let Some(Source::Plain(_)) = &front.source else { return };
@@ -610,9 +628,8 @@ enum AtEnd {
     Wait(Option<Instant>),
 }
 
-/// After a chunk: what guards the next read.
+/// After a chunk: what guards the next read. A compressed file is not rewritten in place.
 fn guard_after(file: &mut ChainFile, chunk: &[u8]) {
-    if !file.source.as_ref().is_some_and(Source::is_gzip) {
-        file.guard = Guard::after(chunk);
-    }
+    let is_gzip = file.source.as_ref().is_some_and(Source::is_gzip);
+    file.guard = if is_gzip { Guard::default() } else { Guard::after(chunk) };
 }

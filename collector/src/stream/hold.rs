@@ -205,7 +205,8 @@ impl Stream {
         path: &Arc<Path>,
         source: Source,
     ) {
-        let size = if known.late_of.is_some() { 0 } else { source.size() };
+        let may_grow = known.late_of.is_none() && !known.is_damaged;
+        let size = if may_grow { source.size() } else { 0 };
         let Some(end) = known.end.filter(|end| *end > 0 && size > *end) else { return };
         if self.late_shipped.iter().any(|late| late.of == known.generation) {
             return;

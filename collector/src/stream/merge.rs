@@ -139,7 +139,7 @@ impl Stream {
                 self.ignored.insert(seen.key);
                 return Role::Ignored;
             }
-            Ok(Identity::NotYet | Identity::Empty) | Err(_) => None,
+            Ok(Identity::NotYet | Identity::Empty | Identity::Zeros) | Err(_) => None,
         };
         let role =
             first.map_or(Role::New(None), |first| self.role_by_content(seen, &mut source, first));

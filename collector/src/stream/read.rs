@@ -6,7 +6,7 @@ use memchr::{memchr, memrchr};
 use rookery_core::batch::Fate;
 
 use super::{AtEnd, Desk, Stream, guard_after};
-use crate::counters::{TRUNCATED_UNREAD, UNREADABLE};
+use crate::counters::{DAMAGED_GZIP, TRUNCATED_UNREAD, UNREADABLE};
 use crate::file::LongLine;
 use crate::source::{FileKey, Guard, Source};
 
@@ -52,6 +52,7 @@ impl Stream {
             }
             let data = &desk.buffer[guard..count];
             let is_end = count < want;
+            let is_damaged = is_end && source.is_salvaged();
             let size = front.offset + data.len() as u64;
             if size > front.size {
                 front.size = size;
@@ -66,7 +67,7 @@ impl Stream {
                 let buffer = std::mem::take(desk.buffer);
                 self.push(desk, &buffer[lines]);
                 *desk.buffer = buffer;
-                return if is_end { Outcome::End } else { Outcome::More };
+                return if is_end && !is_damaged { Outcome::End } else { Outcome::More };
             }
             if data.len() >= limit {
                 let head = source.is_gzip().then(|| data[..limit].to_vec());
@@ -75,6 +76,13 @@ impl Stream {
                 desk.counters.long_lines.add(1);
                 *left = left.saturating_sub(data.len());
                 return Outcome::More;
+            }
+            if is_damaged {
+                // A piece of a line is left before the damage.
+                return match source.read(from + count as u64, &mut [0]) {
+                    Err(error) => self.cannot_read(desk, &error),
+                    Ok(_) => Outcome::More,
+                };
             }
             if is_end {
                 return Outcome::End;
@@ -195,16 +203,33 @@ impl Stream {
         if !is_damaged && desk.now.duration_since(since) < desk.deleted_wait {
             return Outcome::Broken;
         }
+        let source = front.source.as_mut().expect("the file that was read");
+        if source.salvage() {
+            return Outcome::More;
+        }
         desk.counters.unreadable.add(1);
         let path = front.path.display();
         tracing::warn!(%path, %error, "the rest of the file cannot be read, and is given up");
-        let known = front.size;
-        if known > self.read.offset {
-            let fate = Fate::Lost(UNREADABLE.into());
-            self.pass_over(self.read.offset, known, fate, desk.counters);
+        let offset = self.read.offset;
+        let (end, reason) = match source.is_gzip() {
+            false => (front.size, UNREADABLE),
+            true => {
+                // One that was cut short has no trailer.
+                let promised = if is_damaged { source.size() } else { 0 };
+                let known = front.size.max(promised);
+                let is_all = known == offset && promised == offset;
+                (if is_all { known } else { known.max(offset + 1) }, DAMAGED_GZIP)
+            }
+        };
+        if end > offset {
+            self.pass_over(offset, end, Fate::Lost(reason.into()), desk.counters);
         }
-        // What its length promises will not come.
+        // What its length promises will not come, also after a restart.
         self.ignored.extend(self.files.front().map(|front| front.key));
+        let generation = self.read.generation;
+        if let Some(known) = self.remembered.iter_mut().find(|k| k.generation == generation) {
+            known.is_damaged = reason == DAMAGED_GZIP;
+        }
         self.end_front();
         Outcome::More
     }

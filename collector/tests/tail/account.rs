@@ -5,7 +5,7 @@ use std::fs;
 use rookery_collector::config::StartAt;
 use rookery_core::units::Bytes;
 
-use crate::bench::{Bench, Form, Writer, counter, eventually};
+use crate::bench::{Bench, Form, Writer, counter, eventually, gzip};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starting_at_the_end_is_in_the_ledger() {
@@ -38,6 +38,18 @@ async fn a_file_that_is_no_text_is_counted_and_harms_nobody() {
     let collector = bench.start();
     bench.store.wait_for(10);
     eventually("the count", || counter(&collector, "files_binary") == 1).await;
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_that_stay_alone_are_no_text() {
+    let bench = Bench::new();
+    fs::write(bench.path("log/zeros.log"), [0; 100_000]).unwrap();
+    fs::write(bench.path("log/utf16.log"), b"\0a\0b\0c\0\n".repeat(1000)).unwrap();
+    let mut writer = bench.program();
+    writer.write(10);
+    let collector = bench.start();
+    eventually("the count", || counter(&collector, "files_binary") == 2).await;
     bench.finish(collector, &writer).await;
 }
 
@@ -128,6 +140,57 @@ async fn a_file_truncated_without_a_copy_is_lost_and_said_so() {
     bench.stop(collector).await;
     bench.store.assert_balanced();
     assert!(bench.store.look(|state| state.given_up("truncated_unread")) > 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_gzip_file_is_read_up_to_the_damage_and_its_rest_is_in_the_ledger() {
+    for is_cut in [false, true] {
+        let bench = Bench::new();
+        let mut writer = bench.program();
+        writer.write(20_000);
+        let text = fs::read(&writer.path).unwrap();
+        let packed = gzip(&writer.rotate("app.log.1"));
+        let mut bytes = fs::read(&packed).unwrap();
+        let half = bytes.len() / 2;
+        match is_cut {
+            true => bytes.truncate(half),
+            false => bytes[half..half + 64].fill(0xff),
+        }
+        fs::write(&packed, &bytes).unwrap();
+        let before = writer.lines.len();
+        writer.write(10);
+        let last = writer.lines.last().unwrap().clone();
+        let collector = bench.start();
+        bench.store.wait("the last line", |state| state.bodies().last() == Some(&last.as_str()));
+        bench.stop(collector).await;
+        bench.store.assert_balanced();
+        let (kept, stored, lost) = bench.store.look(|state| {
+            let bodies = state.bodies();
+            let kept = bodies.iter().zip(&writer.lines).take_while(|(a, b)| a == b).count();
+            let stored: u64 = state.accounts.values().map(|account| account.stored.bytes).sum();
+            (kept, stored, state.given_up("damaged_gzip"))
+        });
+        assert!(kept > before / 3, "{kept}");
+        let live = fs::metadata(&writer.path).unwrap().len();
+        match is_cut {
+            // How much is missing is nowhere written.
+            true => assert!((1..1_000).contains(&lost), "{lost}"),
+            false => assert_eq!(stored + lost, text.len() as u64 + live),
+        }
+        // Another life, even without the memory of the first, adds nothing.
+        for is_forgotten in [false, true] {
+            if is_forgotten {
+                bench.forget();
+            }
+            let collector = bench.start();
+            writer.write(1);
+            let last = writer.lines.last().unwrap().clone();
+            bench.store.wait("the line", |state| state.bodies().last() == Some(&last.as_str()));
+            bench.stop(collector).await;
+        }
+        bench.store.assert_balanced();
+        assert_eq!(bench.store.look(|state| state.given_up("damaged_gzip")), lost);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,12 @@ impl Writer {
         Self { path: path.into(), form, file: append(path), lines: Vec::new() }
     }
 
+    /// The same, but it keeps its offset when the file is truncated, so that what it writes then stands behind a hole.
+    pub(crate) fn with_offset(path: &Path, form: Form) -> Self {
+        let writer = Self::new(path, form);
+        Self { file: OpenOptions::new().write(true).open(path).unwrap(), ..writer }
+    }
+
     /// The line's text in the file, without the newline, and its body.
     fn line(&self, number: usize) -> (String, String) {
         let time = rfc3339(EPOCH + number as i64 * 1_000_003);

@@ -184,6 +184,53 @@ async fn copytruncate_while_it_was_down() {
     bench.finish(collector, &writer).await;
 }
 
+/// Who opens its log without `O_APPEND` goes on at its offset after a truncation: the file begins with a hole, which reads as zeros.
+#[tokio::test(flavor = "multi_thread")]
+async fn copytruncate_under_a_writer_that_keeps_its_offset() {
+    let bench = Bench::new();
+    let mut writer = Writer::with_offset(&bench.path("log/app.log"), Form::Plain);
+    let mut collector = bench.start();
+    writer.write(40);
+    bench.store.wait_for(40);
+    let mut copies = Vec::new();
+    for round in 0..5 {
+        // Not read yet when the file is truncated: the copy has it, and the hole of the round before too.
+        writer.write(500);
+        let name = format!("app.log.2026112{round}");
+        writer.copytruncate(&name);
+        copies.push(writer.path.with_file_name(name));
+        writer.write(10);
+        bench.store.wait_for(writer.lines.len());
+        if round == 2 {
+            copies[1] = gzip(&copies[1]);
+            bench.crash(collector).await;
+            writer.write(10);
+            collector = bench.start();
+        }
+    }
+    assert_eq!(counter(&collector, "lost_bytes"), 0);
+    assert_eq!(counter(&collector, "files_binary"), 0);
+    let sizes: u64 = copies[..4].iter().map(|copy| fs::metadata(copy).unwrap().len()).sum();
+    bench.store.wait_for(writer.lines.len());
+    bench.stop(collector).await;
+    bench.store.assert_lines(&writer.lines);
+    let holes = bench.store.look(|state| state.given_up("hole"));
+    assert!(holes > sizes / 2, "{holes} of {sizes}");
+    // Without its state it finds the same positions, and another store gets the same lines.
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    let collector = bench.start();
+    writer.write(10);
+    bench.finish(collector, &writer).await;
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    let other = bench.with_store(Default::default());
+    let collector = other.start();
+    other.finish(collector, &writer).await;
+    let positions = |bench: &Bench| {
+        bench.store.look(|s| s.records.values().flatten().map(|r| r.position).collect::<Vec<_>>())
+    };
+    assert_eq!(positions(&bench), positions(&other));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_restarts_is_one_stream() {
     let bench = Bench::new();

@@ -148,6 +148,27 @@ async fn while_the_queue_is_away_rotated_files_outlive_their_deletion_and_a_cras
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_file_goes_on_in_its_compressed_copy() {
+    let bench = tight();
+    let mut writer = bench.program();
+    let collector = bench.start();
+    writer.write(10);
+    bench.store.wait_for(10);
+    bench.store.set_away(true);
+    writer.write(20_000);
+    bench.store.wait_until_stuck();
+    // The compressed copy is the only one that there ever is.
+    fs::copy(&writer.path, bench.path("copy")).unwrap();
+    fs::rename(gzip(&bench.path("copy")), bench.path("log/app.log.1.gz")).unwrap();
+    writer.truncate();
+    writer.write(10);
+    bench.store.set_away(false);
+    bench.store.wait_for(writer.lines.len());
+    assert_eq!(counter(&collector, "lost_bytes"), 0);
+    bench.finish(collector, &writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_spool_has_what_a_deleted_pod_wrote() {
     let bench = tight();
     let mut writer = bench.container();

@@ -41,13 +41,14 @@ struct Life {
 impl Life {
     fn new(seed: u64) -> Self {
         let bench = Bench::new();
-        let (form, copies) = match seed % 3 {
+        let (form, copies) = match seed % 4 {
             0 => (Form::Cri, false),
             1 => (Form::Plain, false),
             _ => (Form::Plain, true),
         };
-        let writer = match form {
-            Form::Cri => bench.container(),
+        let writer = match seed % 4 {
+            0 => bench.container(),
+            3 => Writer::with_offset(&bench.path("log/app.log"), form),
             _ => bench.program(),
         };
         Self {
