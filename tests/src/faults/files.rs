@@ -18,6 +18,15 @@ pub fn append(path: &Path) -> Result<File> {
     file.with_context(|| format!("open {}", path.display()))
 }
 
+/// The same, but writing goes on at its offset when the file is truncated.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn with_offset(path: &Path) -> Result<File> {
+    let file = File::options().create(true).write(true).truncate(false).open(path);
+    file.with_context(|| format!("open {}", path.display()))
+}
+
 /// `path` with something after its name.
 pub fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

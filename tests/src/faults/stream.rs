@@ -31,6 +31,8 @@ pub enum Kind {
     Numbered,
     /// A file that is copied to `app.log.1` and truncated.
     CopiedAndTruncated,
+    /// The same, whose program keeps its offset: the file and its copies begin with a hole.
+    TruncatedUnderOffset,
     /// A file that is deleted while it is being read and written, and made anew.
     Deleted,
     /// A file in whose place another one of the same size is put.
@@ -41,12 +43,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kubelet,
         Self::Restarting,
         Self::Recreated,
         Self::Numbered,
         Self::CopiedAndTruncated,
+        Self::TruncatedUnderOffset,
         Self::Deleted,
         Self::Replaced,
         Self::InodeReused,
@@ -155,7 +158,10 @@ impl Stream {
             index,
             random,
             base: base.to_owned(),
-            live: files::append(&live_path)?,
+            live: match kind {
+                Kind::TruncatedUnderOffset => files::with_offset(&live_path)?,
+                _ => files::append(&live_path)?,
+            },
             live_path,
             restarts: 0,
             time: time::now(),

@@ -53,7 +53,13 @@ impl Stream {
             return Ok(());
         }
         match (self.kind, running) {
-            (Kind::Kubelet | Kind::Numbered | Kind::CopiedAndTruncated, _) => self.rotate_some(),
+            (
+                Kind::Kubelet
+                | Kind::Numbered
+                | Kind::CopiedAndTruncated
+                | Kind::TruncatedUnderOffset,
+                _,
+            ) => self.rotate_some(),
             (Kind::Restarting, _) => self.restart(),
             (Kind::Recreated, Some(rookery)) => self.recreate(rookery),
             (Kind::Deleted, Some(rookery)) => self.delete_while_read(rookery),
@@ -136,7 +142,8 @@ impl Stream {
 
     fn compress(&mut self) -> Result<()> {
         // Nobody compresses the log of a container that ended, and a copy may still be growing.
-        let is_compressed = matches!(self.kind, Kind::Kubelet | Kind::Numbered);
+        let is_compressed =
+            matches!(self.kind, Kind::Kubelet | Kind::Numbered | Kind::TruncatedUnderOffset);
         if !is_compressed || !self.random.once_in(4) {
             return Ok(());
         }
