@@ -18,6 +18,7 @@ mod report;
 mod workspace;
 
 mod check;
+mod deploy;
 mod fuzz;
 mod install;
 mod services;

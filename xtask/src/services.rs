@@ -98,7 +98,7 @@ fn engine(versions: &Versions) -> Result<()> {
 }
 
 /// Fills a folder that appears under its name only when it is whole.
-fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = folder.with_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(&unfinished).with_context(|| format!("make {}", unfinished.display()))?;
     let filled = fill(&unfinished).and_then(|()| {
@@ -116,15 +116,15 @@ fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 
 /// `NAME=value` lines.
 #[derive(Debug)]
-struct Versions(String);
+pub(crate) struct Versions(String);
 
 impl Versions {
-    fn read(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn read(workspace: &Workspace) -> Result<Self> {
         let file = workspace.path("tests/kit/versions.env");
         Ok(Self(fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?))
     }
 
-    fn of(&self, name: &str) -> Result<&str> {
+    pub(crate) fn of(&self, name: &str) -> Result<&str> {
         let lines = self.0.lines().filter_map(|line| line.split_once('='));
         let mut values = lines.filter(|(key, _)| *key == name).map(|(_, value)| value);
         values.next().with_context(|| format!("tests/kit/versions.env does not name {name}"))

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::command::Command;
 use crate::report::{Count, Report, say};
 use crate::workspace::Workspace;
-use crate::{install, services};
+use crate::{deploy, install, services};
 
 /// Installs what is missing, then runs every test.
 ///
@@ -21,6 +21,7 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     report.prepare("install Chromium", install::chromium);
     report.prepare("install Python", install::python);
     report.prepare("install Kafka and the ClickHouse engine", || services::install(workspace));
+    report.prepare("install what deploy/ is checked with", || deploy::install(workspace));
     report.prepare("install the page's packages", || install::node_modules(workspace));
     report.prepare("build", || workspace.build());
     report.counted("rust", || {
