@@ -99,7 +99,13 @@ impl Config {
                 );
                 continue;
             };
-            let parsed = serde_yaml_ng::from_str(&text).unwrap_or(Value::String(text));
+            let parsed = match reference::reading(path) {
+                reference::Reading::TextOrNothing if text.is_empty() => Value::Null,
+                reference::Reading::Text | reference::Reading::TextOrNothing => Value::String(text),
+                reference::Reading::Yaml => {
+                    serde_yaml_ng::from_str(&text).unwrap_or(Value::String(text))
+                }
+            };
             set(&mut value, path, parsed);
         }
         if value.is_null() {
@@ -186,6 +192,24 @@ mod tests {
         let environment = [("ROOKERY_INGESTER_BLOCK_ROWS".into(), "7".into())].into_iter();
         let config = Config::parse("f", "ingester:\n  block_rows: 5\n", environment).unwrap();
         assert_eq!(config.ingester.block_rows, 7);
+    }
+
+    #[test]
+    fn a_text_from_the_environment_stays_as_it_is() {
+        let set = |variable: &str, text: &str| {
+            let environment = [(variable.into(), text.into())].into_iter();
+            Config::parse("f", "", environment).unwrap()
+        };
+        for text in ["1007", "1e3", "true", "a: *b", "[x", "null", "~"] {
+            let config = set("ROOKERY_COLLECTOR_NODE", text);
+            assert_eq!(config.collector.node.as_deref(), Some(text));
+            assert_eq!(set("ROOKERY_COLLECTOR_CLUSTER", text).collector.cluster, text);
+        }
+        assert_eq!(set("ROOKERY_COLLECTOR_NODE", "").collector.node, None);
+        assert_eq!(set("ROOKERY_QUEUE_LIMIT", "64MiB").queue_limit, Bytes::mib(64));
+        assert_eq!(set("ROOKERY_COLLECTOR_THREADS", "2").collector.threads, 2);
+        let pods = set("ROOKERY_COLLECTOR_PODS", "{directory: /p}").collector.pods;
+        assert_eq!(pods.unwrap().directory, Path::new("/p"));
     }
 
     #[test]

@@ -25,6 +25,52 @@ pub(super) fn keys() -> Vec<String> {
     keys
 }
 
+/// What a variable's text is for one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A text, whatever it looks like: a password `007` is no number, and `a: b` is no map.
+    Text,
+    /// The same, or nothing where it is empty.
+    TextOrNothing,
+    /// YAML: a number, a list, a section.
+    Yaml,
+}
+
+/// How the text of a key's variable is to be read.
+pub(super) fn reading(key: &str) -> Reading {
+    let mut found = Reading::Yaml;
+    if let Ok(schema) = schema() {
+        walk(&schema, &schema, "", &mut |path, property| {
+            if path == key {
+                found = reading_of(&schema, property);
+            }
+        });
+    }
+    found
+}
+
+fn reading_of(root: &Value, property: &Value) -> Reading {
+    let mut kinds = Vec::new();
+    kinds_of(root, property, &mut kinds);
+    let is_optional = kinds.iter().any(|kind| kind == "null");
+    kinds.retain(|kind| kind != "null");
+    match (kinds.is_empty() || kinds.iter().any(|kind| kind != "string"), is_optional) {
+        (true, _) => Reading::Yaml,
+        (false, true) => Reading::TextOrNothing,
+        (false, false) => Reading::Text,
+    }
+}
+
+/// The JSON types that a schema takes.
+fn kinds_of(root: &Value, schema: &Value, kinds: &mut Vec<String>) {
+    let schema = resolve(root, schema);
+    let several = schema["type"].as_array().into_iter().flatten();
+    kinds.extend(several.chain([&schema["type"]]).filter_map(Value::as_str).map(str::to_owned));
+    for variant in ["anyOf", "oneOf"].iter().filter_map(|name| schema[name].as_array()).flatten() {
+        kinds_of(root, variant, kinds);
+    }
+}
+
 fn schema() -> Result<Value> {
     let settings = schemars::generate::SchemaSettings::draft2020_12();
     let schema = settings.into_generator().into_root_schema_for::<Config>();
