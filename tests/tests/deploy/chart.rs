@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rookery_tests::kit::process::binary;
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ fn examples() -> Result<Vec<(String, PathBuf)>> {
     Ok(examples)
 }
 
-fn template(arguments: &[&str]) -> Result<std::process::Output> {
+fn template(arguments: &[&str]) -> Result<Output> {
     let chart = chart();
     let chart = chart.to_str().context("the path is text")?;
     let mut all = vec!["template", "logs", chart, "--namespace", "logging"];
@@ -48,14 +49,29 @@ fn rendered(arguments: &[&str]) -> Result<Vec<Value>> {
     documents(&succeeded(&template(arguments)?)?)
 }
 
-/// The objects of every example, by its name.
-fn all() -> Result<Vec<(String, Vec<Value>)>> {
+/// The objects of an example, and its name.
+type Example = (String, Vec<Value>);
+
+/// The objects of every example; rendered once for all tests.
+fn all() -> Result<&'static [Example]> {
+    static ALL: OnceLock<Result<Vec<Example>, String>> = OnceLock::new();
+    let all = ALL.get_or_init(|| render_all().map_err(|error| format!("{error:#}")));
+    all.as_deref().map_err(|error| anyhow!("{error}"))
+}
+
+fn render_all() -> Result<Vec<Example>> {
     let mut all = Vec::new();
     for (name, file) in examples()? {
         let objects = rendered(&["--values", file.to_str().context("the path is text")?]);
         all.push((name.clone(), objects.with_context(|| format!("render {name}"))?));
     }
     Ok(all)
+}
+
+/// The objects of one example.
+fn example(name: &str) -> Result<&'static [Value]> {
+    let found = all()?.iter().find(|(known, _)| known == name);
+    Ok(&found.with_context(|| format!("there is an example {name}"))?.1)
 }
 
 /// What an object is, for a message.
@@ -106,6 +122,7 @@ fn helm_lints_the_chart_without_a_word_with_every_example() -> Result<()> {
 #[test]
 fn every_object_is_one_that_kubernetes_takes() -> Result<()> {
     let folder = tempfile::tempdir()?;
+    let mut files = Vec::new();
     for (name, objects) in all()? {
         // The Prometheus operator's are no part of Kubernetes, and have no schema here.
         let own =
@@ -114,22 +131,25 @@ fn every_object_is_one_that_kubernetes_takes() -> Result<()> {
         for object in objects.iter().filter(own) {
             text.push_str(&format!("---\n{}", serde_yaml_ng::to_string(object)?));
         }
-        let file = folder.path().join(format!("{name}.yaml"));
-        fs::write(&file, text)?;
-        for version in KUBERNETES {
-            let mut command = check("python")?;
-            command.args(["-m", "kubernetes_validate", "--strict", "--quiet", "-k", version]);
-            let output = command.arg(&file).output()?;
-            assert!(output.status.success(), "{name} on {version}: {}", printed(&output));
-        }
+        files.push(folder.path().join(format!("{name}.yaml")));
+        fs::write(&files[files.len() - 1], text)?;
     }
-    // The validator finds what is wrong.
-    let file = folder.path().join("wrong.yaml");
-    fs::write(&file, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {portz: []}\n")?;
-    let mut command = check("python")?;
-    command.args(["-m", "kubernetes_validate", "--strict", "--quiet", "-k", KUBERNETES[1]]);
-    assert!(!command.arg(&file).output()?.status.success());
+    for version in KUBERNETES {
+        let output = validate(version, &files)?;
+        assert!(output.status.success(), "on {version}: {}", printed(&output));
+    }
+    let wrong = folder.path().join("wrong.yaml");
+    fs::write(&wrong, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {portz: []}\n")?;
+    let output = validate(KUBERNETES[1], &[wrong])?;
+    assert!(!output.status.success(), "the validator finds nothing");
     Ok(())
+}
+
+/// What Kubernetes' schemas say of files; an unknown key is wrong too.
+fn validate(version: &str, files: &[PathBuf]) -> Result<Output> {
+    let mut command = check("python")?;
+    command.args(["-m", "kubernetes_validate", "--strict", "--quiet", "-k", version]);
+    command.args(files).output().context("run kubernetes_validate")
 }
 
 #[test]
@@ -199,8 +219,8 @@ fn closed(root: &Value, schema: &Value, values: &Value, place: &str, open: &mut 
 #[test]
 fn no_container_may_write_its_root_or_gain_what_it_does_not_have() -> Result<()> {
     for (name, objects) in all()? {
-        assert!(workloads(&objects).count() > 0, "{name} has workloads");
-        for object in workloads(&objects) {
+        assert!(workloads(objects).count() > 0, "{name} has workloads");
+        for object in workloads(objects) {
             let what = format!("{name}: {}", called(object));
             let pod = object.pointer(POD).context("it makes pods")?;
             for place in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
@@ -236,7 +256,7 @@ fn no_container_may_write_its_root_or_gain_what_it_does_not_have() -> Result<()>
 #[test]
 fn whatever_serves_is_probed_where_the_binary_answers() -> Result<()> {
     for (name, objects) in all()? {
-        for object in workloads(&objects).filter(|object| object["kind"] != "Job") {
+        for object in workloads(objects).filter(|object| object["kind"] != "Job") {
             for container in list(object, "/spec/template/spec/containers") {
                 let what = format!("{name}: {}", called(object));
                 assert_eq!(at(container, "/startupProbe/httpGet/path"), "/healthz", "{what}");
@@ -244,7 +264,7 @@ fn whatever_serves_is_probed_where_the_binary_answers() -> Result<()> {
                 assert_eq!(at(container, "/readinessProbe/httpGet/path"), "/readyz", "{what}");
                 let port = list(container, "/ports").iter().find(|port| port["name"] == "http");
                 let port = &port.context("there is a port http")?["containerPort"];
-                let config = configuration(&objects, object)?;
+                let config = configuration(objects, object)?;
                 let listen = documents(&config)?.remove(0)["listen"].clone();
                 assert!(listen.as_str().unwrap_or_default().ends_with(&format!(":{port}")));
             }
@@ -256,7 +276,7 @@ fn whatever_serves_is_probed_where_the_binary_answers() -> Result<()> {
 #[test]
 fn hosts_logs_are_mounted_read_only_unless_hard_links_are_wanted() -> Result<()> {
     for (name, objects) in all()? {
-        for object in workloads(&objects) {
+        for object in workloads(objects) {
             let pod = object.pointer(POD).context("it makes pods")?;
             for volume in list(pod, "/volumes").iter().filter(|v| !v["hostPath"].is_null()) {
                 let path = at(volume, "/hostPath/path");
@@ -336,10 +356,10 @@ fn an_ingester_keeps_its_name_and_replicas_are_not_all_disrupted_at_once() -> Re
 #[test]
 fn what_is_selected_exists_and_every_pod_is_shut_in() -> Result<()> {
     for (name, objects) in all()? {
-        let labels: Vec<&Value> = workloads(&objects)
+        let labels: Vec<&Value> = workloads(objects)
             .map(|object| &object["spec"]["template"]["metadata"]["labels"])
             .collect();
-        for object in &objects {
+        for object in objects {
             let selector = match at(object, "/kind") {
                 "Service" => &object["spec"]["selector"],
                 "PodDisruptionBudget" => &object["spec"]["selector"]["matchLabels"],
@@ -349,14 +369,14 @@ fn what_is_selected_exists_and_every_pod_is_shut_in() -> Result<()> {
             let found = labels.iter().any(|labels| selects(selector, labels));
             assert!(found, "{name}: {} selects no pod", called(object));
         }
-        for object in workloads(&objects).filter(|object| object["kind"] != "Job") {
+        for object in workloads(objects).filter(|object| object["kind"] != "Job") {
             let own = &object["spec"]["template"]["metadata"]["labels"];
             assert!(selects(&object["spec"]["selector"]["matchLabels"], own), "{name}");
         }
         if name == "minimal" {
             continue;
         }
-        let deny = one(&objects, "NetworkPolicy", "-deny");
+        let deny = one(objects, "NetworkPolicy", "-deny");
         assert_eq!(deny["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
         assert!(deny["spec"]["ingress"].is_null() && deny["spec"]["egress"].is_null());
         for labels in labels {
@@ -368,7 +388,7 @@ fn what_is_selected_exists_and_every_pod_is_shut_in() -> Result<()> {
 
 #[test]
 fn only_the_ports_of_kafka_and_clickhouse_are_open_to_the_outside() -> Result<()> {
-    let (_, objects) = all()?.into_iter().find(|(name, _)| name == "secured").context("secured")?;
+    let objects = example("secured")?;
     let ports = |policy: &Value| -> BTreeSet<u64> {
         let rules = list(policy, "/spec/egress").iter();
         rules
@@ -378,9 +398,9 @@ fn only_the_ports_of_kafka_and_clickhouse_are_open_to_the_outside() -> Result<()
     };
     let expected = [("-common", 53), ("-kafka", 9093), ("-clickhouse", 8443)];
     for (name, port) in expected {
-        assert_eq!(ports(one(&objects, "NetworkPolicy", name)), BTreeSet::from([port]), "{name}");
+        assert_eq!(ports(one(objects, "NetworkPolicy", name)), BTreeSet::from([port]), "{name}");
     }
-    let named = of_kind(&objects, "NetworkPolicy").map(|policy| ports(policy).len()).sum::<usize>();
+    let named = of_kind(objects, "NetworkPolicy").map(|policy| ports(policy).len()).sum::<usize>();
     assert_eq!(named, expected.len(), "no other policy opens a port to the outside");
     // An empty list of peers would be everybody.
     let closed = rendered(&["--set-json", "networkPolicy.pageFrom=[]"])?;
@@ -393,15 +413,15 @@ fn only_the_ports_of_kafka_and_clickhouse_are_open_to_the_outside() -> Result<()
 #[test]
 fn secrets_are_named_and_never_contained() -> Result<()> {
     for (name, objects) in all()? {
-        assert_eq!(of_kind(&objects, "Secret").count(), 0, "{name}");
-        for config in of_kind(&objects, "ConfigMap") {
+        assert_eq!(of_kind(objects, "Secret").count(), 0, "{name}");
+        for config in of_kind(objects, "ConfigMap") {
             let text = at(config, "/data/rookery.yaml");
             assert!(!text.contains("password:"), "{name}: {}", called(config));
         }
     }
-    let (_, objects) = all()?.into_iter().find(|(name, _)| name == "secured").context("secured")?;
+    let objects = example("secured")?;
     let secret = |kind: &str, component: &str, variable: &str| {
-        let object = one(&objects, kind, component);
+        let object = one(objects, kind, component);
         let env = list(object, "/spec/template/spec/containers/0/env");
         let found = env.iter().find(|entry| entry["name"] == variable);
         found.map(|entry| at(entry, "/valueFrom/secretKeyRef/name").to_owned())
@@ -411,7 +431,7 @@ fn secrets_are_named_and_never_contained() -> Result<()> {
     assert_eq!(secret("StatefulSet", "-ingester", password).as_deref(), Some("kafka-reader"));
     assert_eq!(secret("Deployment", "-query", password), None);
     // A node holds nothing that opens ClickHouse.
-    let mounted = one(&objects, "DaemonSet", "-collector").to_string();
+    let mounted = one(objects, "DaemonSet", "-collector").to_string();
     assert!(!mounted.contains("clickhouse"), "{mounted}");
     Ok(())
 }
@@ -454,10 +474,10 @@ pub(super) fn refused(file: &Path, variables: &[(String, String)]) -> Result<Opt
 fn refusals(wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let folder = tempfile::tempdir()?;
     let mut refusals = Vec::new();
-    for (name, objects) in all()?.into_iter().filter(|(name, _)| wanted(name)) {
-        for workload in workloads(&objects) {
+    for (name, objects) in all()?.iter().filter(|(name, _)| wanted(name)) {
+        for workload in workloads(objects) {
             let file = folder.path().join(format!("{name}-{}.yaml", called(workload)));
-            fs::write(&file, configuration(&objects, workload)?)?;
+            fs::write(&file, configuration(objects, workload)?)?;
             let env = list(workload, "/spec/template/spec/containers/0/env").iter();
             let ours = env.filter(|entry| at(entry, "/name").starts_with("ROOKERY_"));
             // What comes from pods and Secrets, as it may look: like a number, and like YAML.
