@@ -43,6 +43,25 @@ impl Shape {
         Self::read(&uri, &HeaderMap::new(), JSON_LINES)
     }
 
+    /// By the names of members: of the time, of the message (the first that a document has), and those that name the stream. What is empty is
+    /// as for JSON lines.
+    pub fn of_members(time: &[String], message: &[String], stream: &[String]) -> Self {
+        let or = |names: &[String], default: &[&str]| match names {
+            [] => default.iter().map(|&name| name.to_owned()).collect(),
+            names => names.to_vec(),
+        };
+        let mut stream_fields = stream.to_vec();
+        stream_fields.sort();
+        stream_fields.dedup();
+        Self {
+            time_fields: or(time, JSON_LINES.time),
+            message_fields: or(message, JSON_LINES.message),
+            stream_fields,
+            ignore_fields: Vec::new(),
+            extra_fields: Vec::new(),
+        }
+    }
+
     pub(crate) fn read(uri: &Uri, headers: &HeaderMap, defaults: Defaults<'_>) -> Self {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         let pairs = pairs.map_or_else(|_| Vec::new(), |query| query.0);

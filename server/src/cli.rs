@@ -21,6 +21,18 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Collect, store and search on this machine, in one process.
     Standalone(StandaloneArgs),
+    /// Collect the logs of this machine into Kafka.
+    Collector(RoleArgs),
+    /// Move logs from Kafka into ClickHouse, exactly once.
+    Ingester(RoleArgs),
+    /// Serve search and the page over ClickHouse.
+    Query(RoleArgs),
+    /// Receive logs from other programs into Kafka.
+    Receiver(RoleArgs),
+    /// Make or bring up to date the tables in ClickHouse. An ingester does it too, when it starts.
+    Migrate(MigrateArgs),
+    /// Look at what could not be decoded, and send it again.
+    DeadLetter(DeadLetterArgs),
     /// Search the logs: coloured for people, JSON lines in a pipe.
     Search(SearchArgs),
     /// Follow the logs as they are written.
@@ -55,6 +67,51 @@ pub(crate) struct StandaloneArgs {
     /// The kubelet's folder of pod logs. In place of the configured one.
     #[arg(long, value_name = "DIR")]
     pub(crate) pod_logs: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct RoleArgs {
+    /// The configuration file (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The address of health, metrics, and what else the role serves.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The configuration file (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the statements that would be run, and run none.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetterArgs {
+    #[command(subcommand)]
+    pub(crate) action: DeadLetterAction,
+    /// The configuration file (YAML).
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterAction {
+    /// Print what is there, oldest first: where it came from, why it could not be decoded, how large it is.
+    List {
+        /// The most that are printed.
+        #[arg(long, short = 'n', default_value_t = 100)]
+        limit: usize,
+    },
+    /// Send what is there to the topic that it came from, and take it off the list.
+    Replay {
+        /// Send it to this topic instead.
+        #[arg(long, value_name = "TOPIC")]
+        to: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

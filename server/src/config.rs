@@ -38,6 +38,10 @@ pub(crate) struct Config {
     pub(crate) ingester: rookery_ingester::IngesterConfig,
     /// The embedded store.
     pub(crate) store: rookery_parquet::ParquetConfig,
+    /// The brokers between collectors and ingesters, for the roles of a fleet.
+    pub(crate) kafka: rookery_kafka::KafkaConfig,
+    /// The store of a fleet.
+    pub(crate) clickhouse: rookery_clickhouse::ClickHouseConfig,
     /// Queries, and the limits on them.
     pub(crate) query: rookery_query::config::QueryConfig,
     /// What may be pushed, and by whom.
@@ -54,6 +58,8 @@ impl Default for Config {
             collector: Default::default(),
             ingester: Default::default(),
             store: Default::default(),
+            kafka: Default::default(),
+            clickhouse: Default::default(),
             query: Default::default(),
             receiver: Default::default(),
         }

@@ -10,8 +10,11 @@ mod cli;
 mod config;
 
 mod process;
+mod reload;
 mod sources;
 mod standalone;
+
+mod roles;
 
 mod api;
 mod ledger;
@@ -37,6 +40,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Standalone(cli.standalone)) {
         Command::Standalone(args) => standalone::main(&args),
+        Command::Collector(args) => roles::collector::main(&args),
+        Command::Ingester(args) => roles::ingester::main(&args),
+        Command::Query(args) => roles::query::main(&args),
+        Command::Receiver(args) => roles::receiver::main(&args),
+        Command::Migrate(args) => roles::migrate::main(&args),
+        Command::DeadLetter(args) => roles::dead_letter::main(&args),
         Command::Search(args) => print::search(&args),
         Command::Tail(args) => print::tail(&args),
         Command::Ledger(args) => print::ledger(&args),

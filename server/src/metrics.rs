@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use rookery_collector::CollectorView;
 
 /// One number of a part.
 pub(crate) struct Sample {
@@ -42,6 +43,34 @@ pub(crate) fn counters<'a>(
 /// A number that goes up and down.
 pub(crate) fn gauge(name: &str, help: &'static str, value: u64) -> Sample {
     Sample { name: format!("rookery_{name}"), label: None, help, is_counter: false, value }
+}
+
+/// What a collector counts.
+pub(crate) fn collector(view: &CollectorView) -> Vec<Sample> {
+    let counted = view.counters().samples().into_iter().map(|sample| Sample {
+        name: format!("rookery_collector_{}", sample.name),
+        label: sample.label,
+        help: sample.help,
+        is_counter: sample.is_counter,
+        value: sample.value,
+    });
+    counted.collect()
+}
+
+/// What an end of the Kafka queue counts.
+pub(crate) fn kafka(stats: &rookery_kafka::Stats) -> impl Iterator<Item = Sample> {
+    let whole = |value: i64| u64::try_from(value).unwrap_or(0);
+    let lag = stats.lag().iter().map(|(.., lag)| whole(*lag)).sum();
+    let mut samples: Vec<Sample> = counters("kafka", stats.counters()).collect();
+    for (name, help, value) in stats.gauges() {
+        samples.push(gauge(&format!("kafka_{name}"), help, whole(value)));
+    }
+    samples.push(gauge(
+        "kafka_lag",
+        "Messages in the partitions of this process that are not stored yet",
+        lag,
+    ));
+    samples.into_iter()
 }
 
 struct Source<F>(F);

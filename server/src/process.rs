@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 /// How long a stop may take before what is left is left to the next start, which does it again.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -23,22 +24,35 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     runtime.context("cannot start the threads of the process")
 }
 
+/// Changes how much the program says of itself while it runs.
+pub(crate) struct LogControl(Box<dyn Fn(EnvFilter) -> Result<()> + Send>);
+
+impl LogControl {
+    /// From now on, what passes this filter is said.
+    pub(crate) fn set(&self, text: &str) -> Result<()> {
+        (self.0)(filter(text)?)
+    }
+}
+
+fn filter(text: &str) -> Result<EnvFilter> {
+    EnvFilter::try_new(text).with_context(|| {
+        format!("`log: {text}` is not a level or a filter: write error, warn, info, debug or trace")
+    })
+}
+
 /// Starts to write what the program says of itself to its standard error.
-pub(crate) fn start_log(filter: &str) -> Result<()> {
+pub(crate) fn start_log(text: &str) -> Result<LogControl> {
     use std::io::IsTerminal as _;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| {
-        format!(
-            "`log: {filter}` is not a level or a filter: write error, warn, info, debug or trace"
-        )
-    })?;
     let terminal = std::io::stderr().is_terminal();
-    // A second call (a test in one process) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter(text)?)
         .with_writer(std::io::stderr)
         .with_ansi(terminal)
-        .try_init();
-    Ok(())
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    // A second call (a test in one process) keeps the first subscriber.
+    let _ = log.try_init();
+    Ok(LogControl(Box::new(move |filter| handle.reload(filter).context("change the log"))))
 }
 
 /// Where data is kept when nobody says it.

@@ -1,15 +1,23 @@
 //! The receiver in the binary: its routes beside the page, its numbers, what a start says of it, and `rookery token`.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::http::{HeaderMap, Uri};
 use axum::routing::get;
-use rookery_receiver::{Hash, Listeners, Receivers, new_token};
+use rookery_core::batch::Batch;
+use rookery_core::{Error, Tenant};
+use rookery_kafka::KafkaConfig;
+use rookery_kafka::config::{ForeignFormat, ForeignTopic};
+use rookery_kafka::foreign::{Decoder, Foreign};
+use rookery_receiver::decode::{self, Message, Shape, Source};
+use rookery_receiver::{Hash, Listeners, ReceiverConfig, Receivers, new_token};
 
 use crate::cli::{TokenCommand, TokenNewArgs};
 use crate::metrics::{self, Sample};
@@ -24,6 +32,64 @@ pub(crate) fn routes(receivers: &Receivers, address: SocketAddr) -> Router {
         None => web::serve(uri).await,
     };
     receivers.router(loopback).route("/", get(root))
+}
+
+/// What reads the topics of Kafka that others write, by their names.
+///
+/// # Errors
+/// When the configuration names a tenant that cannot be one.
+pub(crate) fn decoders(config: &KafkaConfig) -> Result<HashMap<String, Decoder>> {
+    let mut decoders: HashMap<String, Decoder> = HashMap::new();
+    for topic in config.foreign.clone() {
+        let (name, tenant) = (topic.topic.clone(), Tenant::new(&topic.tenant)?);
+        let decode = move |foreign: &Foreign<'_>| batch_of(foreign, &tenant, &topic);
+        decoders.insert(name, Arc::new(decode));
+    }
+    Ok(decoders)
+}
+
+fn batch_of(
+    foreign: &Foreign<'_>,
+    tenant: &Tenant,
+    topic: &ForeignTopic,
+) -> rookery_core::Result<Batch> {
+    let partition = foreign.partition.to_string();
+    let source = Source {
+        tenant: tenant.clone(),
+        collector: format!("kafka:{}", foreign.topic).into(),
+        identity: ["kafka", foreign.topic, foreign.incarnation, &partition].map(Into::into).into(),
+        line_limit: ReceiverConfig::LINE_LIMIT,
+    };
+    let message = Message {
+        generation: foreign.generation(),
+        time: foreign.timestamp.unwrap_or_else(rookery_core::time::now),
+    };
+    let tags =
+        [("topic".to_owned(), foreign.topic.to_owned()), ("partition".to_owned(), partition)];
+    let decoded = match topic.format {
+        ForeignFormat::Otlp => decode::otlp_protobuf(foreign.payload, &source, message)?,
+        ForeignFormat::Plain => decode::plain_text(foreign.payload, &tags, &source, message)?,
+        ForeignFormat::JsonLines => {
+            let shape =
+                Shape::of_members(&topic.time_fields, &topic.message_fields, &topic.stream_fields);
+            decode::json_lines(foreign.payload, &shape, &source, message)?
+        }
+    };
+    if let Some(why) = decoded.first_refusal {
+        // A message goes whole or not at all: one that lost a record on the way would look complete.
+        return Err(Error::invalid(format!(
+            "{} records of the message cannot be stored, the first because {why}",
+            decoded.refused
+        )));
+    }
+    let mut batches = decoded.batches.into_iter();
+    match (batches.next(), batches.next()) {
+        (Some(batch), None) => Ok(batch),
+        (None, _) => Err(Error::invalid("the message holds no record")),
+        _ => Err(Error::too_large(
+            "the message holds more than one batch takes: let its producer send smaller ones",
+        )),
+    }
 }
 
 /// What the receiver counts.

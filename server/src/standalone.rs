@@ -27,13 +27,22 @@ use crate::process::{
     until_stopped,
 };
 use crate::receiving;
+use crate::reload::Reload;
 use crate::sources;
 
 /// `rookery standalone`
 pub(crate) fn main(args: &StandaloneArgs) -> Result<ExitCode> {
     let config = configure(args)?;
-    start_log(&config.log)?;
-    runtime()?.block_on(run(config, CancellationToken::new()))?;
+    let log = start_log(&config.log)?;
+    // Flags stand above the file at every reading, so what they say never differs.
+    let reload = Reload::new(config.clone(), log, {
+        let args = args.clone();
+        move || configure(&args)
+    });
+    runtime()?.block_on(async {
+        tokio::spawn(reload.run());
+        run(config, CancellationToken::new()).await
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -219,15 +228,9 @@ fn samples(
     store: &ParquetStore,
     queue: &MemoryQueue,
 ) -> Vec<Sample> {
-    let collected = collector.counters().samples().into_iter().map(|sample| Sample {
-        name: format!("rookery_collector_{}", sample.name),
-        label: sample.label,
-        help: sample.help,
-        is_counter: sample.is_counter,
-        value: sample.value,
-    });
     let usage = store.usage();
-    collected
+    metrics::collector(collector)
+        .into_iter()
         .chain(metrics::counters("ingester", ingester.counters()))
         .chain(metrics::counters("store", store.stats().list()))
         .chain([

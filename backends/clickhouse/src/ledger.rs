@@ -267,7 +267,9 @@ fn read_accounts(batch: &RecordBatch, into: &mut Vec<StreamAccount>) -> Result<(
         let tally = |first: usize| Tally { bytes: sums[first][row], records: sums[first + 1][row] };
         // Rows come tenant by tenant: most share the name of the one before.
         let tenant = match into.last() {
-            Some(account) if account.tenant.as_str() == tenants.value(row) => account.tenant.clone(),
+            Some(account) if account.tenant.as_str() == tenants.value(row) => {
+                account.tenant.clone()
+            }
             _ => Tenant::new(tenants.value(row))
                 .map_err(|e| Error::corrupt("the ledger names no tenant").because(e))?,
         };
