@@ -41,7 +41,7 @@ pub fn is_word_char(c: char) -> bool {
 }
 
 /// Whether the character that ends before byte `at` of UTF-8 text belongs to a word; not at the start.
-pub(crate) fn is_word_before(text: &[u8], at: usize) -> bool {
+pub fn is_word_before(text: &[u8], at: usize) -> bool {
     let Some(last) = at.checked_sub(1) else { return false };
     match CLASSES[usize::from(text[last])] {
         WIDE => {
@@ -54,7 +54,7 @@ pub(crate) fn is_word_before(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether the character that starts at byte `at` of UTF-8 text belongs to a word; not at the end.
-pub(crate) fn is_word_after(text: &[u8], at: usize) -> bool {
+pub fn is_word_after(text: &[u8], at: usize) -> bool {
     let Some(first) = text.get(at) else { return false };
     match CLASSES[usize::from(*first)] {
         WIDE => {
@@ -311,6 +311,64 @@ fn required_by_hir(field: &FieldName, hir: &Hir, ends: Ends) -> Required {
         HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) | HirKind::Repetition(_) => {
             Required::Anything
         }
+    }
+}
+
+/// A regular expression whose matches lie within one word each, whatever stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WithinWords {
+    /// Whether a match may consist of digits alone.
+    pub digits: bool,
+}
+
+/// What is known of a regular expression whose matches lie within one word each; none when they may not.
+///
+/// Such an expression can be asked of the pieces of a text that is cut between words.
+pub fn within_words(pattern: &str) -> Option<WithinWords> {
+    let hir = regex_syntax::parse(pattern).ok()?;
+    let is_some_text = hir.properties().minimum_len().is_some_and(|len| len > 0);
+    let looks = !hir.properties().look_set().is_empty();
+    if !is_some_text || looks || !only(&hir, is_plain_word_char) {
+        return None;
+    }
+    Some(WithinWords { digits: may_be(&hir, |c| c.is_ascii_digit()) })
+}
+
+fn is_plain_word_char(c: char) -> bool {
+    c.is_ascii() && is_word_char(c)
+}
+
+/// Whether matches consist of such characters of ASCII only.
+fn only(hir: &Hir, allowed: fn(char) -> bool) -> bool {
+    match hir.kind() {
+        HirKind::Empty => true,
+        HirKind::Literal(literal) => literal.0.iter().all(|b| allowed(char::from(*b))),
+        HirKind::Class(Class::Unicode(class)) => class
+            .ranges()
+            .iter()
+            .all(|range| range.end().is_ascii() && (range.start()..=range.end()).all(allowed)),
+        HirKind::Class(Class::Bytes(_)) | HirKind::Look(_) => false,
+        HirKind::Repetition(repetition) => only(&repetition.sub, allowed),
+        HirKind::Capture(capture) => only(&capture.sub, allowed),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().all(|part| only(part, allowed))
+        }
+    }
+}
+
+/// Whether a match may consist of such characters of ASCII only.
+fn may_be(hir: &Hir, of: fn(char) -> bool) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Literal(literal) => literal.0.iter().all(|b| of(char::from(*b))),
+        HirKind::Class(Class::Unicode(class)) => {
+            class.ranges().iter().any(|range| (range.start()..=range.end().min('\u{7f}')).any(of))
+        }
+        HirKind::Class(Class::Bytes(_)) => true,
+        HirKind::Repetition(repetition) => repetition.min == 0 || may_be(&repetition.sub, of),
+        HirKind::Capture(capture) => may_be(&capture.sub, of),
+        HirKind::Concat(parts) => parts.iter().all(|part| may_be(part, of)),
+        HirKind::Alternation(parts) => parts.iter().any(|part| may_be(part, of)),
     }
 }
 

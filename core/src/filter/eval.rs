@@ -60,6 +60,11 @@ impl FieldSource for Rows {
     }
 }
 
+/// Texts of which every match of a regular expression holds at least one; none when nothing is known that is worth looking for.
+pub fn needed_literals(pattern: &str) -> Option<Vec<String>> {
+    literals::literals(pattern).map(|found| found.any_of)
+}
+
 /// Which records pass: one bit for each.
 ///
 /// # Errors

@@ -131,3 +131,17 @@ fn filters_join_what_their_tests_require() {
     let many = (0..=ALTERNATIVES_LIMIT).map(|i| word(&format!("w{i}"))).collect();
     assert_eq!(required_words(&Filter::Or(many)), Required::Anything);
 }
+
+#[test]
+fn an_expression_lies_within_words_only_when_nothing_else_can_be_in_a_match() {
+    let digits = |pattern| within_words(pattern).map(|within| within.digits);
+    assert_eq!(digits("[0-9]{4}[a-f][0-9]{3}"), Some(false));
+    assert_eq!(digits("[0-9a-f]+"), Some(true));
+    assert_eq!(digits("id7[0-9]+x?"), Some(false));
+    assert_eq!(digits("(?:abc|12)+_?"), Some(true));
+    for pattern in
+        ["", "a*", "a b", "a.b", r"\bab", "^ab", "ab$", "[^a]b", r"\w+", "größe", "a|b c", r"a\sb"]
+    {
+        assert_eq!(within_words(pattern), None, "{pattern}");
+    }
+}
