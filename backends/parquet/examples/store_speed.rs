@@ -1,7 +1,10 @@
 //! What the embedded store costs and answers, on data that looks like a cluster's logs: prints the cost of an append and of the
 //! parts by byte of raw log, the bytes on disk by column, the cost of merging, and the time of each class of query.
 //!
-//! `cargo run --release -p rookery-parquet --example store_speed [-- MEGABYTES [FOLDER]]`; an existing folder is read, not filled.
+//! `cargo run --release -p rookery-parquet --example store_speed [-- MEGABYTES [FOLDER [merge]]]`; an existing folder is read, not filled, and its parts
+//! are merged first when that is asked for.
+//!
+//! `ROOKERY_CLASS` chooses classes by a part of their names, for a profiler.
 //!
 //! Raw bytes are those of the lines as a container runtime writes them: 40 % JSON applications, 10 % access logs, 10 % logfmt,
 //! 40 % system logs; 100 pods; 24 hours.
@@ -436,7 +439,8 @@ fn queries(store: &ParquetStore) -> Result<()> {
         ("one pod, count", exact("pod", "web-7d9f8b6c5d-00001"), only(&[])),
         ("facets of level:error", word("level", "error"), Columns::All),
     ];
-    for (name, filter, columns) in classes {
+    let wanted = std::env::var("ROOKERY_CLASS").unwrap_or_default();
+    for (name, filter, columns) in classes.into_iter().filter(|(name, ..)| name.contains(&wanted)) {
         let ask = request(filter, columns, ScanOrder::Any);
         let (millis, processor, found) =
             median(|| Ok(scan(store, &ask)?.iter().map(|rows| rows.len).sum()))?;
@@ -446,7 +450,10 @@ fn queries(store: &ParquetStore) -> Result<()> {
         ("last 100 of all", Filter::All),
         ("last 100 of a common word", word("_msg", "completed")),
         ("last 100 of one pod", exact("pod", "web-7d9f8b6c5d-00001")),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(name, _)| name.contains(&wanted))
+    {
         let (millis, processor, found) = median(|| newest(store, filter.clone()))?;
         println!("{name:32} {millis:9.2} ms  {processor:9.2} ms of processor  {found} rows");
     }
@@ -466,8 +473,21 @@ async fn main() -> Result<()> {
     let now = time::days_from_civil(2026, 11, 21) * time::DAY + 2 * time::HOUR;
     let mut config = ParquetConfig::in_directory(&folder);
     config.merge.enabled = false;
+    let wants_merge = arguments.next().as_deref() == Some("merge");
+    config.merge.enabled = wants_merge;
+    // Merged as much as may be: the day is over.
+    let now = if wants_merge { now + 10 * time::DAY } else { now };
     let store = ParquetStore::open_with_clock(config, Arc::new(move || now))?;
+    if wants_merge {
+        let before = processor_seconds(None);
+        store.merge_all()?;
+        println!("merge: {:.2} s of processor", processor_seconds(None) - before);
+    }
     println!("{:?}", store.usage());
+    let bytes = (megabytes << 20) as f64;
+    for (column, size) in store.bytes_by_column()?.into_iter().filter(|(_, size)| *size > 9_999) {
+        println!("  {column:24} {:8.5} of {megabytes} MiB", size as f64 / bytes);
+    }
     queries(&store)?;
     many_streams(100_000).await
 }

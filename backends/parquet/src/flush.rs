@@ -13,14 +13,19 @@ use rookery_core::{Result, StreamId, Tenant};
 
 use crate::memory::MemoryBatch;
 use crate::part::PartInfo;
+use crate::part::body::BodyPlan;
+use crate::part::body::cut::Cutter;
 use crate::part::granule::GranuleBuilder;
 use crate::part::index::{PartResource, Run};
-use crate::part::plan::{self, FieldCount};
+use crate::part::plan::{self, FieldColumn, FieldCount};
 use crate::part::words::WordSet;
 use crate::part::write::{NewPart, PartWriter};
 
 /// How hard a part is compressed that will soon be merged.
 const ZSTD_LEVEL: i32 = 1;
+
+/// One body in this many is cut to see what bodies need.
+const SAMPLED: usize = 16;
 
 /// Rows of one batch that stay together: one stream, generation, resource and day, offsets rising.
 #[derive(Debug, Clone)]
@@ -162,6 +167,15 @@ fn write_day(
     id: u64,
 ) -> Result<PartInfo> {
     let (columns, rest) = plan::choose(count_fields(pieces, batches));
+    // By batch, which column each name of its dictionary has.
+    let by_batch: Vec<Vec<Option<usize>>> = batches
+        .iter()
+        .map(|batch| {
+            let names = &batch.fields.names;
+            (0..names.len()).map(|i| plan::column(&columns, names.value(i))).collect()
+        })
+        .collect();
+    let bodies = plan_bodies(pieces, batches, &columns, &by_batch);
     let part = NewPart {
         id,
         tenant: tenant.clone(),
@@ -169,20 +183,13 @@ fn write_day(
         level: 0,
         columns,
         rest,
+        bodies,
         zstd_level: ZSTD_LEVEL,
     };
     let mut writer = PartWriter::create(directory, part)?;
-    // By batch, which column each name of its dictionary has.
-    let columns: Vec<Vec<Option<usize>>> = batches
-        .iter()
-        .map(|batch| {
-            let names = &batch.fields.names;
-            (0..names.len()).map(|i| writer.column(names.value(i))).collect()
-        })
-        .collect();
     for piece in pieces {
         let number = piece.batch as usize;
-        write_piece(&mut writer, piece, &batches[number], &columns[number])?;
+        write_piece(&mut writer, piece, &batches[number], &by_batch[number])?;
     }
     writer.finish()
 }
@@ -222,6 +229,39 @@ fn count_fields(pieces: &[Piece], batches: &[Arc<MemoryBatch>]) -> HashMap<Arc<s
     named
 }
 
+/// How many columns the bodies need, as far as a part of them tells. A body that needs more has the rest of it as text.
+fn plan_bodies(
+    pieces: &[Piece],
+    batches: &[Arc<MemoryBatch>],
+    columns: &[FieldColumn],
+    by_batch: &[Vec<Option<usize>>],
+) -> BodyPlan {
+    let names = columns.iter().map(|column| (column.name.as_ref(), true));
+    let mut cutter = Cutter::new(names, BodyPlan::MOST);
+    let mut plan = BodyPlan::default();
+    let mut fields = Vec::new();
+    let mut skip = 0;
+    for piece in pieces {
+        let batch = &batches[piece.batch as usize];
+        let mut row = piece.start as usize + skip;
+        let end = (piece.start + piece.rows) as usize;
+        while row < end {
+            fields.clear();
+            for entry in batch.fields.entries(row) {
+                let key = usize::from(batch.fields.keys.value(entry));
+                let value = batch.fields.values.value(entry);
+                let column = by_batch[piece.batch as usize][key];
+                fields.extend(column.filter(|_| !value.is_empty()).map(|column| (column, value)));
+            }
+            cutter.cut(batch.body.value(row), &batch.record(row, &fields));
+            plan = plan.unite(cutter.pieces.plan());
+            row += SAMPLED;
+        }
+        skip = row - end;
+    }
+    plan
+}
+
 fn write_piece(
     writer: &mut PartWriter,
     piece: &Piece,
@@ -255,10 +295,9 @@ fn append_rows(
     columns: &[Option<usize>],
 ) -> Result<()> {
     let first = granule.rows();
+    let mut fields: Vec<(usize, &str)> = Vec::new();
     for (target, row) in (first..).zip(rows.clone()) {
-        let body = batch.body.value(row);
-        granule.body.append_value(body);
-        words.add(body);
+        fields.clear();
         for entry in batch.fields.entries(row) {
             let value = batch.fields.values.value(entry);
             if value.is_empty() {
@@ -266,8 +305,11 @@ fn append_rows(
             }
             let key = usize::from(batch.fields.keys.value(entry));
             match columns[key] {
+                // A name that is there twice keeps its first value.
+                Some(column) if !granule.put(column, target, value) => {}
                 Some(column) => {
-                    if granule.put(column, target, value) && granule.is_text(column) {
+                    fields.push((column, value));
+                    if granule.is_text(column) {
                         words.add_value(value);
                     }
                 }
@@ -278,6 +320,7 @@ fn append_rows(
             }
         }
         granule.end_rest()?;
+        granule.body.push(batch.body.value(row), &batch.record(row, &fields), words);
     }
     for (target, source) in
         [(&mut granule.trace_id, &batch.trace_id), (&mut granule.span_id, &batch.span_id)]

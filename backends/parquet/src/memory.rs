@@ -11,6 +11,8 @@ use arrow_array::{
 use rookery_core::logs::{self, RESOURCE_COLUMNS};
 use rookery_core::{Error, Result, TimeRange};
 
+use crate::part::body::cut::Record;
+
 /// A batch with its columns at hand.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryBatch {
@@ -112,6 +114,17 @@ impl MemoryBatch {
     /// Whether a record in the span can be inside.
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
         self.rows > 0 && range.overlaps(self.min_time, self.max_time)
+    }
+
+    /// What the body of a row is cut by; `fields` are the columns and values of its own fields.
+    pub(crate) fn record<'a>(&'a self, row: usize, fields: &'a [(usize, &'a str)]) -> Record<'a> {
+        let id = |ids: &'a StringArray| ids.is_valid(row).then(|| ids.value(row));
+        Record {
+            time: self.time.value(row),
+            trace_id: id(&self.trace_id),
+            span_id: id(&self.span_id),
+            fields,
+        }
     }
 
     /// The text of a resource column in a row.

@@ -21,6 +21,7 @@ use rookery_core::time::DAY;
 use rookery_core::{Error, Result, Tenant};
 
 use crate::fault;
+use crate::part::body::BodyPlan;
 use crate::part::plan::{self, FieldColumn, FieldKind};
 use crate::part::read::OpenPart;
 use crate::part::write::{NewPart, PartWriter};
@@ -149,6 +150,15 @@ pub(crate) fn merge(
     });
     let opened: Vec<Arc<OpenPart>> = opened.collect::<Result<_>>()?;
     let (columns, rest) = unite(&opened);
+    let mut bodies = BodyPlan::default();
+    for part in &opened {
+        let stored = part.bodies()?;
+        bodies = bodies.unite(stored.plan);
+        if stored.version == 1 {
+            // They are cut only now, so what they need is not known.
+            bodies = BodyPlan::MOST;
+        }
+    }
     let part = NewPart {
         id: shared.next_part(),
         tenant: chosen[0].tenant.clone(),
@@ -156,6 +166,7 @@ pub(crate) fn merge(
         level: chosen.iter().map(|info| info.level).max().unwrap_or(0) + 1,
         columns,
         rest,
+        bodies,
         zstd_level: ZSTD_LEVEL,
     };
     let mut writer = PartWriter::create(&shared.directory, part)?;
@@ -188,32 +199,36 @@ fn order(parts: &[Arc<OpenPart>]) -> Vec<SourceRun> {
 /// The columns of the merged part: of each field the kind that holds all values, and the most frequent names.
 fn unite(parts: &[Arc<OpenPart>]) -> (Vec<FieldColumn>, Vec<(Arc<str>, u64)>) {
     let mut fields: BTreeMap<Arc<str>, FieldColumn> = BTreeMap::new();
-    let mut add = |name: &Arc<str>, kind: FieldKind, values: u64| {
+    let mut add = |name: &Arc<str>, kind: FieldKind, has_steps: bool, values: u64| {
         let known = fields.entry(name.clone()).or_insert(FieldColumn {
             name: name.clone(),
             kind,
+            has_steps,
             values: 0,
         });
         known.values += values;
         known.kind = wider(known.kind, kind);
+        known.has_steps &= has_steps && known.kind == FieldKind::Int;
     };
     for part in parts {
         for column in &part.index.columns {
-            add(&column.name, column.kind, column.values);
+            add(&column.name, column.kind, column.has_steps, column.values);
         }
         for (name, values) in &part.index.rest {
             // What they look like is not known; a column of texts holds anything.
-            add(name, FieldKind::Dictionary, *values);
+            add(name, FieldKind::Dictionary, false, *values);
         }
     }
     plan::most_frequent(fields.into_values().collect())
 }
 
 fn wider(a: FieldKind, b: FieldKind) -> FieldKind {
-    use FieldKind::{Dictionary, Int, Text};
+    use FieldKind::{Dictionary, Int, Text, Time};
     match (a, b) {
         (Int, Int) => Int,
-        (Text, _) | (_, Text) => Text,
+        (Time, Time) => Time,
+        // Neither holds the other, and times differ from each other.
+        (Time, _) | (_, Time) | (Text, _) | (_, Text) => Text,
         (Dictionary, _) | (_, Dictionary) => Dictionary,
     }
 }

@@ -1,7 +1,9 @@
 //! A part: an immutable Parquet file of one tenant and one UTC day, and its index beside it.
 //!
 //! `parts/<tenant>/<day>/<id>.parquet` can be opened by any Parquet reader and holds everything; `<id>.index`
-//! ([`index`]) is what a query reads first.
+//! ([`index`]) is what a query reads first. Another reader finds times, streams, fields and resources as plain columns. Whole bodies it does not
+//! find: each is stored once, as a template and what its fields do not hold already, and [`body`] says how to put it together again
+//! (`docs/guides/bodies.py` does it with nothing but the file).
 //!
 //! Rows are sorted by (stream, generation, offset). The Parquet columns, in this order:
 //!
@@ -11,14 +13,15 @@
 //! | `stream` | fixed binary(16) | dictionary | |
 //! | `generation`, `offset` | u64 | dictionary; delta | |
 //! | `severity` | u8 | dictionary | |
-//! | `body` | utf8 | delta length | behind [`body`], whose version is in the file's metadata |
+//! | `body.template`, `body`, `body.<letter><k>` | utf8, int64 | dictionary; delta length; byte stream split | the bodies, see [`body`]; the version is in the file's metadata |
 //! | `source` … `stream_tags` | utf8, null = empty | dictionary | the resource |
 //! | `labels` | utf8, null = none | dictionary | the resource's labels as a JSON object: one value a stream, so it costs nothing |
 //! | `trace_id`, `span_id` | utf8, nullable | delta length | |
-//! | `fields.<name>` | int64 or utf8, nullable | dictionary, else delta | the record's own fields, the [`plan::COLUMNS_LIMIT`] most frequent names |
+//! | `fields.<name>` | int64, timestamp or utf8, nullable | byte stream split or delta; dictionary or delta length | the record's own fields, the [`plan::COLUMNS_LIMIT`] most frequent names |
 //! | `fields` | map(utf8, utf8) | | the fields of all other names |
 //!
-//! A field is int64 when every value in the part prints back identically from a 64-bit number.
+//! A field is int64 when every value in the part prints back identically from a 64-bit number, and a timestamp when every value does from one
+//! ([`stamp`]).
 //! A **granule** is up to [`GRANULE_ROWS`] rows: the unit of pruning. A row group is up to [`ROW_GROUP_GRANULES`] granules. Data
 //! pages end at or inside of granules, and the offset index lets a reader touch only the pages that it needs.
 
@@ -36,6 +39,7 @@ pub(crate) mod fuse;
 pub(crate) mod index;
 pub(crate) mod plan;
 pub(crate) mod read;
+pub(crate) mod stamp;
 pub(crate) mod words;
 pub(crate) mod write;
 

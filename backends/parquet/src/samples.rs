@@ -79,14 +79,16 @@ pub(crate) fn block_of(tenant: Tenant, rows: u64, first: u64) -> Block {
 }
 
 /// Records of pod `x` with odd fields: more names than a part has columns, a field with the name of a built-in one, one that is a number
-/// only sometimes, empty ones, and text that is not ASCII.
+/// only sometimes, a time, empty ones, and text that is not ASCII.
 pub(crate) fn odd_block(rows: u64, first: u64) -> Block {
     let start = time::days_from_civil(2026, 1, 1) * time::DAY;
     let mut builder = LogBatchBuilder::default();
     let pod = pod("x");
     for n in first..first + rows {
         let resource = builder.resource(&pod);
-        builder.push_body(&format!("größe {n} of odd{}", n % 11));
+        let at = time::rfc3339(start + n as i64 * 77_000_000);
+        builder.push_body(&format!("größe {n} of odd{} at {at}", n % 11));
+        builder.field("at", &at);
         builder.field("odd", &format!("v{}", n % 11));
         builder.field(&format!("many{}", n % 300), &format!("v{}", n % 13));
         builder.field("mixed", &if n % 4 == 0 { "v7".to_owned() } else { (n % 700).to_string() });

@@ -11,13 +11,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rookery_core::filter::Filter;
+use rookery_core::filter::{Filter, Test};
 use rookery_core::rows::Rows;
 use rookery_core::store::{Columns, Partition, ScanOrder, ScanRequest};
 use rookery_core::{Error, Result, Scope, TimeRange};
 
 use crate::memory::MemoryBatch;
 use crate::part::Part;
+use crate::part::body::search::BodyTest;
 use crate::part::read::OpenPart;
 use crate::state::{ScanGuard, Shared};
 use crate::sync::Mutex;
@@ -53,6 +54,24 @@ pub(crate) enum Unit {
 pub(crate) struct PartView {
     pub(crate) part: Arc<OpenPart>,
     pub(crate) judge: Judge,
+    /// The tests of bodies that were made ready.
+    tests: Mutex<Vec<(Test, Option<Arc<BodyTest>>)>>,
+}
+
+impl PartView {
+    /// A test of bodies made ready, once; none when templates say nothing about it.
+    ///
+    /// # Errors
+    /// Those of making it ready.
+    pub(crate) fn test(&self, test: &Test) -> Result<Option<Arc<BodyTest>>> {
+        let mut tests = self.tests.lock();
+        if let Some((_, known)) = tests.iter().find(|(known, _)| known == test) {
+            return Ok(known.clone());
+        }
+        let ready = BodyTest::new(test)?.map(Arc::new);
+        tests.push((test.clone(), ready.clone()));
+        Ok(ready)
+    }
 }
 
 impl Unit {
@@ -199,7 +218,7 @@ impl Job {
 
     fn expand_part(&self, part: Arc<OpenPart>, units: &mut Vec<Unit>) -> Result<()> {
         let judge = Judge::new(&self.filter, &part)?;
-        let view = Arc::new(PartView { part, judge });
+        let view = Arc::new(PartView { part, judge, tests: Mutex::default() });
         let counts_only = self.request.columns == Columns::Only(Vec::new());
         let most = if self.request.order == ScanOrder::Any { UNIT_GRANULES } else { 1 };
         let mut counted = 0;

@@ -8,20 +8,21 @@ use arrow_array::{Array, MapArray, RecordBatch, StringArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use rookery_core::{Error, Result};
 
+use crate::part::GRANULE_ROWS;
+use crate::part::body::cut::{Record, place_of};
 use crate::part::granule::{GranuleBuilder, REST};
 use crate::part::index::{PartResource, Run};
 use crate::part::plan::FieldKind;
-use crate::part::read::OpenPart;
+use crate::part::read::{Bodies, OpenPart};
+use crate::part::stamp;
 use crate::part::words::WordSet;
 use crate::part::write::PartWriter;
-use crate::part::{GRANULE_ROWS, body};
 
 /// How many rows of each part are in memory at a time.
 const BATCH_ROWS: usize = GRANULE_ROWS / 2;
 
-/// The columns that are read whatever fields there are.
-const FIXED: [&str; 7] =
-    ["time", "observed", "offset", "severity", body::COLUMN, "trace_id", "span_id"];
+/// The columns that are read whatever fields there are, besides those of the body.
+const FIXED: [&str; 6] = ["time", "observed", "offset", "severity", "trace_id", "span_id"];
 
 /// Where a field goes.
 #[derive(Debug, Clone)]
@@ -37,9 +38,12 @@ struct Target {
 /// A part that is read from its start to its end.
 pub(super) struct Source {
     part: Arc<OpenPart>,
+    bodies: Bodies,
     resources: Vec<Arc<PartResource>>,
     reader: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
+    /// The bytes of text before each row of the batch, and of all at the end.
+    sizes: Vec<i32>,
     /// The next row of the batch.
     at: usize,
     fields: Vec<Target>,
@@ -53,9 +57,11 @@ impl Source {
     /// When it cannot be read.
     pub(super) fn new(part: &Arc<OpenPart>, writer: &PartWriter) -> Result<Self> {
         let columns = &part.index.columns;
+        let bodies = part.bodies()?;
         let names: Vec<String> = FIXED
             .iter()
             .map(|name| (*name).to_owned())
+            .chain(bodies.columns())
             .chain(columns.iter().map(crate::part::plan::FieldColumn::column_name))
             .chain([REST.to_owned()])
             .collect();
@@ -73,8 +79,10 @@ impl Source {
             resources: part.index.resources.iter().cloned().map(Arc::new).collect(),
             rest: schema.index_of(REST)?,
             part: part.clone(),
+            bodies,
             reader,
             batch: None,
+            sizes: Vec::new(),
             at: 0,
             fields,
         })
@@ -95,11 +103,12 @@ impl Source {
         let mut left = run.rows as usize;
         while left > 0 {
             let batch = self.batch(pause)?;
-            let bodies = body::decode(column(&batch, body::COLUMN)?)?;
             let most = left.min(batch.num_rows() - self.at);
-            let rows = writer.room(&bodies.value_offsets()[self.at..=self.at + most]);
+            let rows = writer.room(&self.sizes[self.at..=self.at + most]);
+            let bytes = self.sizes[self.at + rows] - self.sizes[self.at];
             let slice = batch.slice(self.at, rows);
             let (granule, words) = writer.rows();
+            granule.body.count_bytes(bytes as usize);
             self.copy_rows(&slice, granule, words)?;
             let offsets = column(&slice, "offset")?.as_primitive::<UInt64Type>().values();
             writer.end_run(Run {
@@ -130,6 +139,7 @@ impl Source {
             return Err(broken());
         }
         self.at = 0;
+        self.sizes = sizes(&batch);
         self.batch = Some(batch.clone());
         Ok(batch)
     }
@@ -141,10 +151,9 @@ impl Source {
         words: &mut WordSet,
     ) -> Result<()> {
         let first = granule.rows();
-        for text in &body::decode(column(rows, body::COLUMN)?)? {
-            let text = text.unwrap_or("");
-            granule.body.append_value(text);
-            words.add(text);
+        match self.bodies.version {
+            1 => self.cut_bodies(rows, granule, words)?,
+            _ => granule.body.copy(rows, &self.part.rebuilder, words)?,
         }
         for field in &self.fields {
             let array = rows.column(field.column);
@@ -160,7 +169,7 @@ impl Source {
                         numbers.iter().flatten().for_each(|n| words.add(&n.to_string()));
                     }
                 }
-                FieldKind::Dictionary | FieldKind::Text => {
+                FieldKind::Dictionary | FieldKind::Text | FieldKind::Time => {
                     let texts = plain(array)?;
                     texts.iter().flatten().for_each(|text| words.add_value(text));
                     granule.put_texts(into, first, &texts);
@@ -185,6 +194,46 @@ impl Source {
             .severity
             .extend_from_slice(column(rows, "severity")?.as_primitive::<UInt8Type>().values());
         granule.time.extend_from_slice(time("time")?.values());
+        Ok(())
+    }
+
+    /// Bodies that are stored whole in this part, and are not in the other.
+    fn cut_bodies(
+        &self,
+        rows: &RecordBatch,
+        granule: &mut GranuleBuilder,
+        words: &mut WordSet,
+    ) -> Result<()> {
+        let bodies = self.part.rebuilder.rebuild(rows)?;
+        let with_column = self.fields.iter().filter_map(|field| Some((field.into?, field)));
+        let values: Vec<(usize, Losing)> = with_column
+            .map(|(into, field)| Ok((into, Losing::new(rows.column(field.column))?)))
+            .collect::<Result<_>>()?;
+        let ids = |name| Ok::<_, Error>(column(rows, name)?.as_string::<i32>());
+        let (trace_ids, span_ids) = (ids("trace_id")?, ids("span_id")?);
+        let times = column(rows, "time")?.as_primitive::<TimestampNanosecondType>();
+        for row in 0..rows.num_rows() {
+            let body = bodies.value(row);
+            let found = values.iter().filter_map(|(into, values)| {
+                let text = values.text(row)?;
+                // In which order the fields were parsed is not known any more.
+                let place = place_of(body, &text)?;
+                Some((place, *into, text))
+            });
+            let mut found: Vec<(usize, usize, String)> = found.collect();
+            found.sort_unstable_by_key(|(place, ..)| *place);
+            let fields: Vec<(usize, &str)> =
+                found.iter().map(|(_, into, text)| (*into, text.as_str())).collect();
+            let id = |ids: &'_ StringArray| ids.is_valid(row).then(|| ids.value(row).to_owned());
+            let (trace_id, span_id) = (id(trace_ids), id(span_ids));
+            let record = Record {
+                time: times.value(row),
+                trace_id: trace_id.as_deref(),
+                span_id: span_id.as_deref(),
+                fields: &fields,
+            };
+            granule.body.push(body, &record, words);
+        }
         Ok(())
     }
 
@@ -226,6 +275,18 @@ impl Source {
     }
 }
 
+/// The bytes of the texts before each row, and of all at the end; as far as they are stored once a row.
+fn sizes(batch: &RecordBatch) -> Vec<i32> {
+    let mut sizes = vec![0i32; batch.num_rows() + 1];
+    for texts in batch.columns().iter().filter_map(|array| array.as_string_opt::<i32>()) {
+        let offsets = texts.value_offsets();
+        for (size, offset) in sizes.iter_mut().zip(offsets) {
+            *size = size.saturating_add(offset - offsets[0]);
+        }
+    }
+    sizes
+}
+
 /// A field that loses its column.
 enum Losing {
     Int(arrow_array::Int64Array),
@@ -257,6 +318,9 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow_array::Arr
 fn plain(array: &arrow_array::ArrayRef) -> Result<StringArray> {
     if let Some(texts) = array.as_string_opt::<i32>() {
         return Ok(texts.clone());
+    }
+    if let Some(texts) = stamp::texts(array) {
+        return Ok(texts);
     }
     let unknown = || Error::corrupt("a field of a part is neither a text nor a number");
     let dictionary = array.as_any_dictionary_opt().ok_or_else(unknown)?;

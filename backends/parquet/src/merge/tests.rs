@@ -41,9 +41,12 @@ fn a_day_that_is_over_becomes_as_few_parts_as_may_be() {
 
 #[test]
 fn a_field_takes_the_kind_that_holds_all_of_its_values() {
-    use FieldKind::{Dictionary, Int, Text};
+    use FieldKind::{Dictionary, Int, Text, Time};
     for (a, b, both) in [
         (Int, Int, Int),
+        (Time, Time, Time),
+        (Time, Int, Text),
+        (Time, Dictionary, Text),
         (Int, Dictionary, Dictionary),
         (Text, Int, Text),
         (Dictionary, Text, Text),

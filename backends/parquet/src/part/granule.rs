@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow_array::builder::{
     FixedSizeBinaryBuilder, Int64Builder, MapBuilder, MapFieldNames, StringBuilder,
 };
-use arrow_array::types::UInt32Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt32Type};
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt8Array,
     UInt32Array, UInt64Array, new_null_array,
@@ -14,21 +15,22 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rookery_core::Result;
 use rookery_core::logs::{self, RESOURCE_COLUMNS};
 
-use super::body;
+use super::body::{self, BodyPlan, columns::BodyBuilder};
 use super::index::{PartResource, Run};
 use super::plan::{FieldColumn, FieldKind};
+use super::stamp;
 
 /// The Parquet column that holds the fields of all names without a column of their own.
 pub(crate) const REST: &str = "fields";
 /// The column of the resources' labels.
 pub(crate) const LABELS: &str = "labels";
 
-/// Fixed columns before the resource columns, in order.
-pub(crate) const FIXED: [&str; 7] =
-    ["time", "observed", "stream", "generation", "offset", "severity", body::COLUMN];
+/// Fixed columns before those of the body and of the resource, in order.
+pub(crate) const FIXED: [&str; 6] =
+    ["time", "observed", "stream", "generation", "offset", "severity"];
 
 fn resource_type() -> DataType {
-    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
+    body::dictionary_type()
 }
 
 /// The type of [`REST`].
@@ -40,16 +42,15 @@ pub(crate) fn rest_type() -> DataType {
     DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
 }
 
-/// The schema of a part with these field columns, as it is written.
-pub(crate) fn schema(fields: &[FieldColumn]) -> SchemaRef {
+/// The schema of a part with these columns, as it is written.
+pub(crate) fn schema(fields: &[FieldColumn], plan: BodyPlan) -> SchemaRef {
     let batch = logs::schema();
     let mut columns: Vec<Field> = Vec::with_capacity(fields.len() + 24);
     for name in FIXED {
-        columns.push(match name {
-            body::COLUMN => body::field(),
-            _ => batch.field_with_name(name).expect("a fixed column is one of a batch").clone(),
-        });
+        columns
+            .push(batch.field_with_name(name).expect("a fixed column is one of a batch").clone());
     }
+    columns.extend(body::fields(plan));
     for name in RESOURCE_COLUMNS.iter().chain(&[LABELS]) {
         columns.push(Field::new(*name, resource_type(), true));
     }
@@ -64,6 +65,8 @@ pub(crate) fn schema(fields: &[FieldColumn]) -> SchemaRef {
 #[derive(Debug)]
 enum Values {
     Int(Int64Builder),
+    /// Milliseconds.
+    Time(Int64Builder),
     Text(StringBuilder),
 }
 
@@ -71,7 +74,7 @@ impl Values {
     fn len(&self) -> usize {
         use arrow_array::builder::ArrayBuilder as _;
         match self {
-            Self::Int(builder) => builder.len(),
+            Self::Int(builder) | Self::Time(builder) => builder.len(),
             Self::Text(builder) => builder.len(),
         }
     }
@@ -80,7 +83,7 @@ impl Values {
         let missing = rows - self.len();
         match self {
             _ if missing == 0 => {}
-            Self::Int(builder) => builder.append_nulls(missing),
+            Self::Int(builder) | Self::Time(builder) => builder.append_nulls(missing),
             Self::Text(builder) => builder.append_nulls(missing),
         }
     }
@@ -94,13 +97,14 @@ pub(crate) struct GranuleBuilder {
     pub(crate) observed: Vec<i64>,
     pub(crate) offset: Vec<u64>,
     pub(crate) severity: Vec<u8>,
-    pub(crate) body: StringBuilder,
+    pub(crate) body: BodyBuilder,
     pub(crate) trace_id: StringBuilder,
     pub(crate) span_id: StringBuilder,
     fields: Vec<Values>,
     /// Of the fields, in the same order, which is that of names.
     names: Vec<Arc<str>>,
     rest: MapBuilder<StringBuilder, StringBuilder>,
+    print: Vec<u8>,
     runs: Vec<Run>,
 }
 
@@ -118,23 +122,27 @@ fn rest_builder() -> MapBuilder<StringBuilder, StringBuilder> {
 }
 
 impl GranuleBuilder {
-    pub(crate) fn new(fields: &[FieldColumn]) -> Self {
+    pub(crate) fn new(fields: &[FieldColumn], plan: BodyPlan) -> Self {
         let values = |column: &FieldColumn| match column.kind {
             FieldKind::Int => Values::Int(Int64Builder::new()),
+            FieldKind::Time => Values::Time(Int64Builder::new()),
             FieldKind::Dictionary | FieldKind::Text => Values::Text(StringBuilder::new()),
         };
+        let is_text = |column: &FieldColumn| column.kind != FieldKind::Int;
+        let names = fields.iter().map(|column| (column.name.as_ref(), is_text(column)));
         Self {
-            schema: schema(fields),
+            schema: schema(fields, plan),
             time: Vec::new(),
             observed: Vec::new(),
             offset: Vec::new(),
             severity: Vec::new(),
-            body: StringBuilder::new(),
+            body: BodyBuilder::new(names, plan),
             trace_id: StringBuilder::new(),
             span_id: StringBuilder::new(),
             fields: fields.iter().map(values).collect(),
             names: fields.iter().map(|column| column.name.clone()).collect(),
             rest: rest_builder(),
+            print: Vec::new(),
             runs: Vec::new(),
         }
     }
@@ -150,7 +158,7 @@ impl GranuleBuilder {
 
     /// About how many bytes the texts take.
     pub(crate) fn bytes(&self) -> usize {
-        self.body.values_slice().len()
+        self.body.bytes()
     }
 
     /// Says whose the next rows are.
@@ -169,7 +177,7 @@ impl GranuleBuilder {
 
     /// Sets a field of a row; false when the row already has it, and then nothing changes. Rows must not go back.
     ///
-    /// A value of an int column that is not a number cannot be: the plan has seen all values.
+    /// A value of a column of numbers that is no number cannot be, nor one of times that is no time: the plan has seen all values.
     pub(crate) fn put(&mut self, column: usize, row: usize, value: &str) -> bool {
         let values = &mut self.fields[column];
         if values.len() > row {
@@ -178,6 +186,9 @@ impl GranuleBuilder {
         values.pad(row);
         match values {
             Values::Int(builder) => builder.append_option(super::plan::canonical_int(value)),
+            Values::Time(builder) => {
+                builder.append_option(stamp::read(value, &mut self.print));
+            }
             Values::Text(builder) => builder.append_value(value),
         }
         true
@@ -188,9 +199,9 @@ impl GranuleBuilder {
         self.names.binary_search_by(|known| known.as_ref().cmp(name)).ok()
     }
 
-    /// Whether a column holds texts.
+    /// Whether a column holds texts, or times, which are texts to a query.
     pub(crate) fn is_text(&self, column: usize) -> bool {
-        matches!(self.fields[column], Values::Text(_))
+        !matches!(self.fields[column], Values::Int(_))
     }
 
     /// Appends texts to a text column, from `row` on.
@@ -203,6 +214,10 @@ impl GranuleBuilder {
             } else {
                 texts.iter().for_each(|text| builder.append_option(text));
             }
+        } else if let Values::Time(builder) = values {
+            for text in texts {
+                builder.append_option(text.and_then(|text| stamp::read(text, &mut self.print)));
+            }
         }
     }
 
@@ -212,6 +227,7 @@ impl GranuleBuilder {
         values.pad(row);
         match values {
             Values::Int(builder) => builder.append_array(numbers),
+            Values::Time(builder) => builder.append_nulls(numbers.len()),
             Values::Text(builder) => {
                 for number in numbers {
                     builder.append_option(number.map(|n| n.to_string()));
@@ -252,7 +268,7 @@ impl GranuleBuilder {
         columns.push(Arc::new(UInt64Array::from(generation)));
         columns.push(Arc::new(UInt64Array::from(std::mem::take(&mut self.offset))));
         columns.push(Arc::new(UInt8Array::from(std::mem::take(&mut self.severity))));
-        columns.push(body::encode(self.body.finish()));
+        columns.extend(self.body.finish()?);
         columns.extend(resource_columns(&runs, resources, rows)?);
         columns.push(Arc::new(self.trace_id.finish()));
         columns.push(Arc::new(self.span_id.finish()));
@@ -260,14 +276,36 @@ impl GranuleBuilder {
         for values in &mut self.fields {
             values.pad(rows);
             columns.push(match values {
-                Values::Int(builder) => Arc::new(builder.finish()),
-                Values::Text(builder) => Arc::new(builder.finish()),
+                Values::Int(builder) => finish_numbers(builder),
+                Values::Time(builder) => {
+                    stamp::column(finish_numbers(builder).as_primitive::<Int64Type>())
+                }
+                Values::Text(builder) => finish_texts(builder),
             });
         }
         columns.push(Arc::new(self.rest.finish()));
         let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
         Ok(SealedGranule { batch, runs, first_field })
     }
+}
+
+/// The numbers, and room for as many; none where there was none.
+pub(crate) fn finish_numbers(builder: &mut Int64Builder) -> ArrayRef {
+    let numbers = builder.finish();
+    if numbers.null_count() < numbers.len() {
+        *builder = Int64Builder::with_capacity(numbers.len());
+    }
+    Arc::new(numbers)
+}
+
+/// The texts, and room for as many; none where there was none.
+pub(crate) fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
+    let texts = builder.finish();
+    let bytes = texts.value_data().len();
+    if bytes > 0 && bytes < super::GRANULE_BYTES {
+        *builder = StringBuilder::with_capacity(texts.len(), bytes + bytes / 8);
+    }
+    Arc::new(texts)
 }
 
 /// The resource columns and the labels: one key array for all of them, since all follow the resource.

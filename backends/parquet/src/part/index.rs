@@ -5,7 +5,7 @@
 //! granule its times, severities, fields, ranges of numbers, and the filter of its words ([`super::fuse`]).
 //!
 //! ```text
-//! 0        "RKIX", version (1), three zero bytes
+//! 0        "RKIX", version (2), three zero bytes
 //! 8        the word filters, one after the other
 //! m        the rest as one zstd frame, see [`PartIndex::encode`]
 //! end-28   m (8), length of the frame (8), xxh3-64 of everything before (8), "RKIX"; little endian
@@ -23,7 +23,10 @@ use super::plan::{FieldColumn, FieldKind};
 use crate::wire::{Reader, put_i64, put_str, put_u64};
 
 const MAGIC: &[u8; 4] = b"RKIX";
-const VERSION: u8 = 1;
+/// Version 1 knows of no [`STEPS`] and no bytes of texts.
+const VERSION: u8 = 2;
+/// The kind of a column of numbers that has steps.
+const STEPS: u8 = 3;
 const HEADER_BYTES: usize = 8;
 const FOOTER_BYTES: usize = 28;
 /// The most that the compressed rest may grow to; an index of a thousand million records is smaller.
@@ -83,7 +86,8 @@ pub(crate) struct Run {
     pub(crate) last_offset: u64,
 }
 
-/// A field that a granule has, and for numbers the smallest and the largest.
+/// A field that a granule has; for numbers the smallest and the largest, for texts which bytes they have (`min` is a
+/// [`super::body::search::byte_mask`], 0 when it is not known).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Present {
     /// Index into the part's field columns.
@@ -132,7 +136,7 @@ impl PartIndex {
         put_u64(&mut meta, self.columns.len() as u64);
         for column in &self.columns {
             put_str(&mut meta, &column.name);
-            meta.push(column.kind as u8);
+            meta.push(if column.has_steps { STEPS } else { column.kind as u8 });
             put_u64(&mut meta, column.values);
         }
         put_u64(&mut meta, self.rest.len() as u64);
@@ -184,9 +188,9 @@ impl PartIndex {
         if &footer[24..] != MAGIC || &bytes[..4] != MAGIC || xxh3_64(checked) != number(16) {
             return Err(corrupt());
         }
-        if bytes[4] != VERSION {
+        if !(1..=VERSION).contains(&bytes[4]) {
             return Err(Error::conflict(format!(
-                "an index has version {}, this program reads {VERSION}: run a later release",
+                "an index has version {}, this program reads up to {VERSION}: run a later release",
                 bytes[4]
             )));
         }
@@ -213,13 +217,15 @@ impl PartIndex {
         let mut index = Self::default();
         for _ in 0..reader.count()? {
             let (name, kind, values) = (reader.str()?.into(), reader.u8()?, reader.u64()?);
+            let has_steps = kind == STEPS;
             let kind = match kind {
-                0 => FieldKind::Int,
+                0 | STEPS => FieldKind::Int,
                 1 => FieldKind::Dictionary,
                 2 => FieldKind::Text,
+                4 => FieldKind::Time,
                 _ => return Err(Error::corrupt("an index has a field of an unknown kind")),
             };
-            index.columns.push(FieldColumn { name, kind, values });
+            index.columns.push(FieldColumn { name, kind, has_steps, values });
         }
         for _ in 0..reader.count()? {
             index.rest.push((reader.str()?.into(), reader.u64()?));
@@ -362,7 +368,12 @@ mod tests {
         };
         let run = Run { resource: 0, generation: 9, rows: 12, first_offset: 5, last_offset: 99 };
         PartIndex {
-            columns: vec![FieldColumn { name: "status".into(), kind: FieldKind::Int, values: 12 }],
+            columns: vec![FieldColumn {
+                name: "status".into(),
+                kind: FieldKind::Int,
+                has_steps: true,
+                values: 12,
+            }],
             rest: vec![("odd".into(), 2)],
             resources: vec![PartResource::new(StreamId([3; 16]), names, labels)],
             runs: vec![run],

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 use hashbrown::{HashMap, HashSet};
 
+use super::stamp;
+
 /// The most columns that own fields take in a part. Names beyond share one map column. A stream rarely has more than thirty; the limit
 /// bounds what a hostile or careless producer costs every other stream.
 pub(crate) const COLUMNS_LIMIT: usize = 256;
@@ -19,11 +21,13 @@ const SAMPLE: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     /// 64-bit numbers that print back identically.
-    Int,
+    Int = 0,
     /// Texts, few of them distinct.
-    Dictionary,
+    Dictionary = 1,
     /// Texts.
-    Text,
+    Text = 2,
+    /// Times that print back identically, see [`super::stamp`].
+    Time = 4,
 }
 
 /// One own field as a column.
@@ -32,6 +36,8 @@ pub(crate) struct FieldColumn {
     /// The field's name, without a prefix.
     pub(crate) name: Arc<str>,
     pub(crate) kind: FieldKind,
+    /// Whether its numbers mostly lie near the one before, as those of a counter or a clock do.
+    pub(crate) has_steps: bool,
     /// How many records have it.
     pub(crate) values: u64,
 }
@@ -46,6 +52,7 @@ impl FieldColumn {
     pub(crate) fn field(&self) -> Field {
         let kind = match self.kind {
             FieldKind::Int => DataType::Int64,
+            FieldKind::Time => stamp::data_type(),
             FieldKind::Dictionary | FieldKind::Text => DataType::Utf8,
         };
         Field::new(self.column_name(), kind, true)
@@ -57,13 +64,29 @@ impl FieldColumn {
 pub(crate) struct FieldCount {
     pub(crate) values: u64,
     all_int: bool,
+    all_time: bool,
+    print: Vec<u8>,
+    last: i64,
+    /// The digits, in bits, of all numbers, and of the distances between neighbours.
+    bits: u64,
+    step_bits: u64,
     sampled: usize,
     distinct: HashSet<u64>,
 }
 
 impl Default for FieldCount {
     fn default() -> Self {
-        Self { values: 0, all_int: true, sampled: 0, distinct: HashSet::new() }
+        Self {
+            values: 0,
+            all_int: true,
+            all_time: true,
+            print: Vec::new(),
+            last: 0,
+            bits: 0,
+            step_bits: 0,
+            sampled: 0,
+            distinct: HashSet::new(),
+        }
     }
 }
 
@@ -71,19 +94,36 @@ impl FieldCount {
     /// Counts one value.
     pub(crate) fn add(&mut self, value: &str) {
         self.values += 1;
-        if self.all_int && canonical_int(value).is_none() {
-            self.all_int = false;
+        if self.all_int {
+            match canonical_int(value) {
+                None => self.all_int = false,
+                Some(number) => {
+                    let bits = |n: u64| u64::from(u64::BITS - n.leading_zeros());
+                    self.bits += bits(number.unsigned_abs());
+                    self.step_bits += bits(number.wrapping_sub(self.last).unsigned_abs());
+                    self.last = number;
+                }
+            }
         }
+        self.all_time = self.all_time && stamp::read(value, &mut self.print).is_some();
         if !self.all_int && self.sampled < SAMPLE {
             self.sampled += 1;
             self.distinct.insert(xxhash_rust::xxh3::xxh3_64(value.as_bytes()));
         }
     }
 
+    /// Whether distances take less than half of the digits.
+    fn has_steps(&self) -> bool {
+        self.all_int
+            && self.bits > 8 * self.values
+            && 2 * (self.step_bits + self.values) < self.bits
+    }
+
     fn kind(&self) -> FieldKind {
         // A dictionary that is larger than half of its uses only delays the fall-back to plain values.
         let few = self.sampled < 64 || self.distinct.len() * 2 < self.sampled;
         match (self.all_int, few) {
+            _ if self.all_time => FieldKind::Time,
             (true, _) => FieldKind::Int,
             (false, true) => FieldKind::Dictionary,
             (false, false) => FieldKind::Text,
@@ -103,13 +143,18 @@ pub(crate) fn canonical_int(text: &str) -> Option<i64> {
     if canonical { text.parse().ok() } else { None }
 }
 
+/// The column of a field.
+pub(crate) fn column(columns: &[FieldColumn], name: &str) -> Option<usize> {
+    columns.binary_search_by(|column| column.name.as_ref().cmp(name)).ok()
+}
+
 /// The columns for what was counted: the most frequent names, in the order of names; and the names that get none.
 pub(crate) fn choose(
     counts: HashMap<Arc<str>, FieldCount>,
 ) -> (Vec<FieldColumn>, Vec<(Arc<str>, u64)>) {
     let columns = counts.into_iter().map(|(name, count)| {
         let kind = count.kind();
-        FieldColumn { name, kind, values: count.values }
+        FieldColumn { name, kind, has_steps: count.has_steps(), values: count.values }
     });
     most_frequent(columns.collect())
 }

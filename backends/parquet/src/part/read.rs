@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::BooleanBuffer;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parquet::arrow::ProjectionMask;
@@ -21,10 +21,10 @@ use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use rookery_core::{Error, Result};
 
-use super::granule::schema;
+use super::body::{self, BodyPlan, rebuild::Rebuilder};
 use super::index::{Granule, PartIndex};
 use super::plan::{FieldColumn, FieldKind};
-use super::{Part, body, fuse, words};
+use super::{Part, fuse, words};
 use crate::sync::Mutex;
 
 /// A file that is read at places.
@@ -85,7 +85,9 @@ pub(crate) struct OpenPart {
     pub(crate) group_starts: Vec<usize>,
     index_file: File,
     data: PartFile,
-    footer: Mutex<Option<ArrowReaderMetadata>>,
+    footer: Mutex<Option<Footer>>,
+    /// Rebuilds the part's bodies.
+    pub(crate) rebuilder: Rebuilder,
 }
 
 /// Which rows of a stretch to read.
@@ -115,10 +117,32 @@ fn damaged(part: &Part, error: impl Into<Box<dyn std::error::Error + Send + Sync
     .because(error)
 }
 
+/// How a part stores its bodies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bodies {
+    pub(crate) version: u8,
+    pub(crate) plan: BodyPlan,
+}
+
+impl Bodies {
+    /// The columns that hold bodies and nothing else.
+    pub(crate) fn columns(self) -> Vec<String> {
+        let template = (self.version > 1).then(|| body::TEMPLATE.to_owned());
+        let own = self.plan.columns().map(|(_, name)| name);
+        template.into_iter().chain([body::COLUMN.to_owned()]).chain(own).collect()
+    }
+}
+
+/// The Parquet file's own description.
+#[derive(Debug, Clone)]
+struct Footer {
+    metadata: ArrowReaderMetadata,
+    bodies: Bodies,
+}
+
 /// The schema in which the columns are asked for: dictionaries where they were written as such.
-fn read_schema(fields: &[FieldColumn]) -> SchemaRef {
-    let written = schema(fields);
-    let dictionary = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+fn read_schema(written: &Schema, fields: &[FieldColumn]) -> SchemaRef {
+    let dictionary = body::dictionary_type();
     let kinds: HashMap<String, FieldKind> =
         fields.iter().map(|column| (column.column_name(), column.kind)).collect();
     let columns = written.fields().iter().map(|field| match kinds.get(field.name()) {
@@ -150,6 +174,7 @@ impl OpenPart {
             index_file,
             data: PartFile { file: Arc::new(data), length },
             footer: Mutex::new(None),
+            rebuilder: Rebuilder::default(),
             part,
         })
     }
@@ -188,21 +213,50 @@ impl OpenPart {
         Ok(shape.matches(hash, prints))
     }
 
-    fn footer(&self) -> Result<ArrowReaderMetadata> {
+    /// How it stores its bodies.
+    ///
+    /// # Errors
+    /// `corrupt` when the file is not what was written, `conflict` when it is of a later version.
+    pub(crate) fn bodies(&self) -> Result<Bodies> {
+        Ok(self.footer()?.bodies)
+    }
+
+    /// Whether the Parquet file has a column.
+    ///
+    /// # Errors
+    /// As [`Self::bodies`].
+    pub(crate) fn has_column(&self, name: &str) -> Result<bool> {
+        Ok(self.footer()?.metadata.schema().index_of(name).is_ok())
+    }
+
+    /// An error about the content of the part, with its name.
+    pub(crate) fn damaged(&self, error: Error) -> Error {
+        damaged(&self.part, error)
+    }
+
+    fn footer(&self) -> Result<Footer> {
         let mut footer = self.footer.lock();
         if let Some(found) = footer.as_ref() {
             return Ok(found.clone());
         }
         let options = ArrowReaderOptions::new()
             .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_offset_index_policy(PageIndexPolicy::Required)
-            .with_schema(read_schema(&self.index.columns));
-        let found =
-            ArrowReaderMetadata::load(&self.data, options).map_err(|e| damaged(&self.part, e))?;
-        body::check(found.metadata().file_metadata().key_value_metadata())?;
-        if found.metadata().num_row_groups() != self.index.row_groups.len() {
+            .with_offset_index_policy(PageIndexPolicy::Required);
+        let failed = |e: ParquetError| damaged(&self.part, e);
+        let written = ArrowReaderMetadata::load(&self.data, options.clone()).map_err(failed)?;
+        let described = written.metadata().file_metadata().key_value_metadata();
+        let version = body::version(described).map_err(|e| self.damaged(e))?;
+        if written.metadata().num_row_groups() != self.index.row_groups.len() {
             return Err(damaged(&self.part, "its index belongs to another file"));
         }
+        let schema = read_schema(written.schema(), &self.index.columns);
+        let metadata = ArrowReaderMetadata::try_new(
+            written.metadata().clone(),
+            options.with_schema(schema.clone()),
+        )
+        .map_err(failed)?;
+        let bodies = Bodies { version, plan: BodyPlan::of(&schema) };
+        let found = Footer { metadata, bodies };
         *footer = Some(found.clone());
         Ok(found)
     }
@@ -219,7 +273,7 @@ impl OpenPart {
         pick: Pick<'_>,
     ) -> Result<Vec<ArrayRef>> {
         let failed = |e: ParquetError| damaged(&self.part, e);
-        let footer = self.footer()?;
+        let footer = self.footer()?.metadata;
         let group = self.group_starts.partition_point(|&start| start <= granules.start) - 1;
         let base = self.granule_starts[self.group_starts[group]];
         let rows = self.rows_of(granules);
@@ -258,7 +312,7 @@ impl OpenPart {
     /// # Errors
     /// `corrupt` when the footer cannot be read.
     pub(crate) fn bytes_by_column(&self) -> Result<Vec<(String, u64)>> {
-        let footer = self.footer()?;
+        let footer = self.footer()?.metadata;
         let groups = footer.metadata().row_groups().iter();
         let chunks = groups.flat_map(RowGroupMetaData::columns);
         Ok(chunks
@@ -275,7 +329,7 @@ impl OpenPart {
         names: &[&str],
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader> {
-        let footer = self.footer()?;
+        let footer = self.footer()?.metadata;
         let mask = self.projection(&footer, names)?;
         ParquetRecordBatchReaderBuilder::new_with_metadata(self.data.clone(), footer)
             .with_projection(mask)

@@ -26,6 +26,7 @@ use super::plan::{FieldColumn, FieldKind};
 use super::words::WordSet;
 use super::{GRANULE_BYTES, GRANULE_ROWS, PartInfo, ROW_GROUP_GRANULES, body, folder};
 use crate::disk;
+use body::search::byte_mask;
 
 /// A dictionary beyond this has too many values to pay.
 const DICTIONARY_LIMIT_BYTES: usize = 128 << 10;
@@ -40,6 +41,8 @@ pub(crate) struct NewPart {
     pub(crate) level: u32,
     pub(crate) columns: Vec<FieldColumn>,
     pub(crate) rest: Vec<(Arc<str>, u64)>,
+    /// The columns of the bodies.
+    pub(crate) bodies: body::BodyPlan,
     /// How hard to compress.
     pub(crate) zstd_level: i32,
 }
@@ -71,8 +74,9 @@ fn io_error(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Syn
     Error::internal(format!("cannot write the part {}", path.display())).because(error)
 }
 
-fn properties(columns: &[FieldColumn], level: i32) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(level)
+fn properties(part: &NewPart) -> Result<WriterProperties> {
+    let columns = &part.columns;
+    let level = ZstdLevel::try_new(part.zstd_level)
         .map_err(|e| Error::internal("the compression level does not exist").because(e))?;
     let mut builder = WriterProperties::builder()
         .set_created_by("rookery".into())
@@ -104,14 +108,17 @@ fn properties(columns: &[FieldColumn], level: i32) -> Result<WriterProperties> {
     for column in columns {
         let path = ColumnPath::from(vec![column.column_name()]);
         let encoding = match column.kind {
-            FieldKind::Int => Encoding::DELTA_BINARY_PACKED,
+            FieldKind::Time => Encoding::DELTA_BINARY_PACKED,
+            FieldKind::Int if column.has_steps => Encoding::DELTA_BINARY_PACKED,
+            // The high bytes are mostly the same and the low ones skewed, and zstd counts bytes, not bits.
+            FieldKind::Int => Encoding::BYTE_STREAM_SPLIT,
             FieldKind::Dictionary | FieldKind::Text => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         };
         builder = builder
-            .set_column_dictionary_enabled(path.clone(), column.kind != FieldKind::Text)
+            .set_column_dictionary_enabled(path.clone(), column.kind == FieldKind::Dictionary)
             .set_column_encoding(path, encoding);
     }
-    Ok(body::properties(builder).build())
+    Ok(body::properties(part.bodies, builder).build())
 }
 
 impl PartWriter {
@@ -124,8 +131,8 @@ impl PartWriter {
         disk::create_folder(&folder)?;
         let path = folder.join(format!("{:016x}.parquet", part.id));
         let file = File::create(disk::temporary(&path)).map_err(|e| io_error(&path, e))?;
-        let granule = GranuleBuilder::new(&part.columns);
-        let properties = properties(&part.columns, part.zstd_level)?;
+        let granule = GranuleBuilder::new(&part.columns, part.bodies);
+        let properties = properties(&part)?;
         let writer =
             ArrowWriter::try_new(BufWriter::new(file), granule.schema().clone(), Some(properties))
                 .map_err(|e| io_error(&path, e))?;
@@ -212,6 +219,7 @@ impl PartWriter {
         {
             writer.flush().map_err(|e| io_error(&self.path, e))?;
             self.index.row_groups.push(std::mem::take(&mut self.in_group));
+            self.granule.body.end_row_group();
         }
         Ok(())
     }
@@ -312,6 +320,11 @@ fn present(batch: &RecordBatch, first_field: usize, count: usize) -> Vec<Present
         if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
             min = numbers.iter().flatten().min().unwrap_or(0);
             max = numbers.iter().flatten().max().unwrap_or(0);
+        } else if array.data_type() == &super::stamp::data_type() {
+            min = byte_mask(b"0123456789-:.TZ") as i64;
+        } else if let Some(texts) = array.as_string_opt::<i32>() {
+            let (start, end) = (texts.value_offsets()[0], texts.value_offsets()[texts.len()]);
+            min = byte_mask(&texts.value_data()[start as usize..end as usize]) as i64;
         }
         fields.push(Present { column: column as u16, min, max });
     }

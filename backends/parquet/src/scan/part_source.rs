@@ -9,13 +9,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, MapArray, StringArray, UInt32Array,
-    UInt64Array, builder::StringBuilder,
+    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Int64Array, MapArray, StringArray,
+    UInt32Array, UInt64Array, builder::StringBuilder,
 };
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use hashbrown::HashMap;
-use rookery_core::filter::FieldName;
 use rookery_core::filter::eval::FieldSource;
+use rookery_core::filter::{FieldName, Filter, Test};
 use rookery_core::logs::fields;
 use rookery_core::logs::names::{Meaning, built_in, label_name, meaning, merge_level, own_name};
 use rookery_core::rows::{Column, dictionary_values};
@@ -25,12 +25,21 @@ use super::PartView;
 use super::judge::OwnField;
 use super::rows::UnitSource;
 use crate::part::body;
+use crate::part::body::rebuild::{self, FIELDS, Used};
+use crate::part::body::search::{BodyTest, Verdict};
+use crate::part::body::template::{Format, Slot};
 use crate::part::granule::REST;
-use crate::part::index::Run;
+use crate::part::index::{Granule, Run};
+use crate::part::plan::FieldKind;
 use crate::part::read::{OpenPart, Pick};
+use crate::part::stamp;
 
 /// When more than one row in this many is wanted, a column is decoded whole and then filtered: to skip rows one by one costs more.
 const DENSE: usize = 64;
+
+/// Before the number of a test of bodies that is asked for as a field. No query can name such a field, since the names of Parquet columns of
+/// slots cannot hold it either.
+const TEST_FIELD: &str = "\u{2}body";
 
 /// See the module's documentation.
 pub(crate) struct PartSource {
@@ -39,6 +48,10 @@ pub(crate) struct PartSource {
     rows: usize,
     /// Columns that were read whole, by their Parquet names.
     read: HashMap<String, ArrayRef>,
+    /// The templates of the bodies, once they were asked for.
+    templates: Option<Used>,
+    /// The tests of bodies that are asked for as fields.
+    tests: Vec<Arc<BodyTest>>,
     bytes: u64,
 }
 
@@ -60,7 +73,15 @@ impl PartSource {
     pub(crate) fn new(view: Arc<PartView>, granules: Range<usize>) -> Self {
         let rows = view.part.rows_of(&granules);
         let rows = (rows.end - rows.start) as usize;
-        Self { view, granules, rows, read: HashMap::new(), bytes: 0 }
+        Self {
+            view,
+            granules,
+            rows,
+            read: HashMap::new(),
+            templates: None,
+            tests: Vec::new(),
+            bytes: 0,
+        }
     }
 
     fn part(&self) -> &OpenPart {
@@ -78,8 +99,109 @@ impl PartSource {
         }
     }
 
+    /// The Parquet columns that bodies are made of in these granules. The templates are read for it: they say which.
+    fn body_needs(&mut self) -> Result<Vec<String>> {
+        if self.part().bodies()?.version == 1 {
+            return Ok(vec![body::COLUMN.into()]);
+        }
+        let used = self.templates()?;
+        let part = self.part();
+        let mut names = used.columns(|name| part.has_column(name).unwrap_or(false));
+        names.push(body::TEMPLATE.to_owned());
+        Ok(names)
+    }
+
+    /// The templates of the bodies.
+    fn templates(&mut self) -> Result<Used> {
+        if let Some(used) = &self.templates {
+            return Ok(used.clone());
+        }
+        self.fetch_missing(&[body::TEMPLATE.to_owned()])?;
+        let part = self.part();
+        let used = part.rebuilder.used(&self.read[body::TEMPLATE]);
+        let used = used.map_err(|e| part.damaged(e))?;
+        self.templates = Some(used.clone());
+        Ok(used)
+    }
+
+    /// Which bodies pass a test: decided by their templates and the values of some slots, as far as that is enough.
+    fn body_test(&mut self, test: &BodyTest) -> Result<Column> {
+        let used = self.templates()?;
+        let mut plan = TestPlan::new(test, &used)?;
+        for (number, slot) in plan.slots.clone().into_iter().enumerate() {
+            if !self.may_pass(test, &slot) {
+                continue;
+            }
+            let column = self.slot(&slot)?;
+            plan.apply(number, &test.pieces_that_pass(column)?, &used);
+        }
+        let unsure = BooleanBuffer::from(plan.unsure);
+        let mut passed = plan.passed;
+        if unsure.count_set_bits() > 0 {
+            let bodies = self.pick(&[fields::MESSAGE.into()], Some(&unsure))?.remove(0);
+            let found = test.bodies_that_pass(bodies)?;
+            for (place, row) in unsure.set_indices().enumerate() {
+                passed[row] |= found.value(place);
+            }
+        }
+        let none = ScalarBuffer::from(vec![0i64; passed.len()]);
+        Ok(Column::Int(Int64Array::new(none, Some(NullBuffer::from(passed)))))
+    }
+
+    /// Whether the value of a slot can pass as a piece, as far as the index tells.
+    fn may_pass(&self, test: &BodyTest, slot: &Slot) -> bool {
+        let index = &self.part().index;
+        let Some(column) = slot.column.strip_prefix(FIELDS).and_then(|name| index.column(name))
+        else {
+            return true;
+        };
+        if index.columns[column].kind == FieldKind::Int {
+            return test.numbers;
+        }
+        let fields = |granule: &Granule| {
+            let found = granule.fields.iter().find(|field| usize::from(field.column) == column);
+            found.map(|field| field.min as u64)
+        };
+        let mut bytes = index.granules[self.granules.clone()].iter().filter_map(fields);
+        bytes.any(|bytes| bytes == 0 || test.may_pass_with(bytes))
+    }
+
+    /// The values of a slot.
+    fn slot(&mut self, slot: &Slot) -> Result<Column> {
+        let rest = slot.column.strip_prefix(FIELDS);
+        let rest = rest.filter(|_| !self.part().has_column(&slot.column).unwrap_or(false));
+        let mut names =
+            vec![if rest.is_some() { REST.to_owned() } else { slot.column.to_string() }];
+        if slot.format.needs_time() {
+            names.push("time".to_owned());
+        }
+        self.fetch_missing(&names)?;
+        let array = &self.read[&names[0]];
+        let numbers = array.as_primitive_opt::<Int64Type>();
+        match (rest, numbers) {
+            (Some(name), _) => rest_field(array, name),
+            (None, Some(numbers)) if slot.format != Format::Plain => {
+                let part = self.part();
+                let texts = rebuild::printed(numbers, slot.format, &self.read);
+                Ok(Column::Text(texts.map_err(|e| part.damaged(e))?))
+            }
+            _ => column_of(array),
+        }
+    }
+
+    /// Reads columns whole that were not read yet.
+    fn fetch_missing(&mut self, names: &[String]) -> Result<()> {
+        let missing: Vec<String> =
+            names.iter().filter(|name| !self.read.contains_key(*name)).cloned().collect();
+        if !missing.is_empty() {
+            let arrays = self.fetch(&missing, Pick::All)?;
+            self.read.extend(missing.into_iter().zip(arrays));
+        }
+        Ok(())
+    }
+
     /// The Parquet columns that a field is made of.
-    fn needs(&self, meaning: Meaning<'_>) -> Vec<String> {
+    fn needs(&mut self, meaning: Meaning<'_>) -> Result<Vec<String>> {
         let own = |name| match self.own(name) {
             OwnField::Nowhere => None,
             OwnField::Rest => Some(REST.to_owned()),
@@ -87,9 +209,9 @@ impl PartSource {
                 Some(self.part().index.columns[usize::from(column)].column_name())
             }
         };
-        match meaning {
+        Ok(match meaning {
             Meaning::Time => vec!["time".into()],
-            Meaning::Message => vec![body::COLUMN.into()],
+            Meaning::Message => return self.body_needs(),
             Meaning::Observed => vec!["observed".into()],
             Meaning::Offset => vec!["offset".into()],
             Meaning::Level => {
@@ -102,7 +224,7 @@ impl PartSource {
             Meaning::StreamId | Meaning::Generation | Meaning::Resource(_) | Meaning::Label(_) => {
                 Vec::new()
             }
-        }
+        })
     }
 
     fn has_trace(&self) -> bool {
@@ -124,7 +246,11 @@ impl PartSource {
         Ok(match meaning {
             Meaning::Time => time("time")?,
             Meaning::Observed => time("observed")?,
-            Meaning::Message => Column::Text(body::decode(picked.array(body::COLUMN)?)?),
+            Meaning::Message => {
+                let part = self.part();
+                let texts = part.rebuilder.rebuild(picked.arrays);
+                Column::Text(texts.map_err(|e| part.damaged(e))?)
+            }
             Meaning::Offset => {
                 Column::UInt(picked.array("offset")?.as_primitive::<UInt64Type>().clone())
             }
@@ -253,18 +379,45 @@ impl FieldSource for PartSource {
     }
 
     fn column(&mut self, field: &str) -> Result<Column> {
-        let meaning = meaning(field);
-        for name in self.needs(meaning) {
-            if !self.read.contains_key(&name) {
-                let array = self.fetch(std::slice::from_ref(&name), Pick::All)?.remove(0);
-                self.read.insert(name, array);
-            }
+        if let Some(number) = field.strip_prefix(TEST_FIELD) {
+            let number = number.parse().ok().filter(|&n: &usize| n < self.tests.len());
+            let number = number.ok_or_else(|| Error::internal("a test of bodies is not known"))?;
+            let test = self.tests[number].clone();
+            return self.body_test(&test);
         }
+        let meaning = meaning(field);
+        let needed = self.needs(meaning)?;
+        self.fetch_missing(&needed)?;
         self.build(meaning, &Picked { mask: None, rows: self.rows, arrays: &self.read })
     }
 }
 
 impl UnitSource for PartSource {
+    fn prepare(&mut self, filter: &Filter) -> Result<Filter> {
+        if self.part().bodies()?.version == 1 {
+            return Ok(filter.clone());
+        }
+        let list = |filters: &[Filter], source: &mut Self| -> Result<Vec<Filter>> {
+            filters.iter().map(|filter| source.prepare(filter)).collect()
+        };
+        Ok(match filter {
+            Filter::And(filters) => Filter::And(list(filters, self)?),
+            Filter::Or(filters) => Filter::Or(list(filters, self)?),
+            Filter::Not(inner) => Filter::Not(Box::new(self.prepare(inner)?)),
+            Filter::Field { field, test } if meaning(field) == Meaning::Message => {
+                match self.view.test(test)? {
+                    None => filter.clone(),
+                    Some(test) => {
+                        self.tests.push(test);
+                        let field = format!("{TEST_FIELD}{}", self.tests.len() - 1);
+                        Filter::Field { field: field.into(), test: Test::Any }
+                    }
+                }
+            }
+            _ => filter.clone(),
+        })
+    }
+
     fn times(&self) -> (i64, i64) {
         let granules = &self.part().index.granules[self.granules.clone()];
         let min = granules.iter().map(|g| g.min_time).min().unwrap_or(i64::MAX);
@@ -296,7 +449,10 @@ impl UnitSource for PartSource {
 
     fn pick(&mut self, names: &[FieldName], mask: Option<&BooleanBuffer>) -> Result<Vec<Column>> {
         let meanings: Vec<Meaning<'_>> = names.iter().map(|name| meaning(name)).collect();
-        let mut needed: Vec<String> = meanings.iter().flat_map(|m| self.needs(*m)).collect();
+        let mut needed: Vec<String> = Vec::new();
+        for meaning in &meanings {
+            needed.extend(self.needs(*meaning)?);
+        }
         needed.sort_unstable();
         needed.dedup();
         let (known, unread): (Vec<_>, Vec<_>) =
@@ -337,6 +493,60 @@ impl UnitSource for PartSource {
     }
 }
 
+/// The place of a slot among others, at the end when it is not there yet.
+fn place(slots: &mut Vec<Slot>, slot: &Slot) -> usize {
+    slots.iter().position(|known| known == slot).unwrap_or_else(|| {
+        slots.push(slot.clone());
+        slots.len() - 1
+    })
+}
+
+/// What a test of bodies needs to know of some rows.
+struct TestPlan {
+    passed: Vec<bool>,
+    /// Rows whose bodies must be rebuilt and tested.
+    unsure: Vec<bool>,
+    /// The slots whose values are asked, each once.
+    slots: Vec<Slot>,
+    /// For each template, by its key: whether its slots only hint, and which of [`Self::slots`] they are.
+    asked: Vec<(bool, Vec<usize>)>,
+}
+
+impl TestPlan {
+    fn new(test: &BodyTest, used: &Used) -> Result<Self> {
+        let mut verdicts = vec![None; used.templates.len()];
+        let mut asked = vec![(false, Vec::new()); used.templates.len()];
+        let mut slots: Vec<Slot> = Vec::new();
+        for (key, template) in used.templates() {
+            let verdict = test.verdict(template)?;
+            if let Verdict::Slots(wanted) | Verdict::MaybeSlots(wanted) = verdict.as_ref() {
+                let numbers =
+                    wanted.iter().map(|&slot| place(&mut slots, &template.slots[slot])).collect();
+                asked[key] = (matches!(*verdict, Verdict::MaybeSlots(_)), numbers);
+            }
+            verdicts[key] = Some(verdict);
+        }
+        let is = |key: &u32, wanted: &Verdict| verdicts[*key as usize].as_deref() == Some(wanted);
+        Ok(Self {
+            passed: used.keys.iter().map(|key| is(key, &Verdict::All)).collect(),
+            unsure: used.keys.iter().map(|key| is(key, &Verdict::Maybe)).collect(),
+            slots,
+            asked,
+        })
+    }
+
+    /// Takes the answers of the values of a slot.
+    fn apply(&mut self, slot: usize, passing: &BooleanBuffer, used: &Used) {
+        for row in passing.set_indices() {
+            let (only_hints, asked) = &self.asked[used.keys[row] as usize];
+            if asked.contains(&slot) {
+                let rows = if *only_hints { &mut self.unsure } else { &mut self.passed };
+                rows[row] = true;
+            }
+        }
+    }
+}
+
 /// An array of an own field or an id as a column.
 fn column_of(array: &ArrayRef) -> Result<Column> {
     if array.null_count() == array.len() {
@@ -347,6 +557,9 @@ fn column_of(array: &ArrayRef) -> Result<Column> {
     }
     if let Some(texts) = array.as_string_opt::<i32>() {
         return Ok(Column::Text(texts.clone()));
+    }
+    if let Some(texts) = stamp::texts(array) {
+        return Ok(Column::Text(texts));
     }
     let unknown = || Error::corrupt("a column of a part has an unknown type");
     let dictionary = array.as_dictionary_opt::<UInt32Type>().ok_or_else(unknown)?;

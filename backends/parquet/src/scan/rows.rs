@@ -24,6 +24,11 @@ pub(crate) trait UnitSource: FieldSource {
     /// Fields of the records whose bit is set, or of all.
     fn pick(&mut self, names: &[FieldName], mask: Option<&BooleanBuffer>) -> Result<Vec<Column>>;
 
+    /// The filter as this source answers it fastest.
+    fn prepare(&mut self, filter: &Filter) -> Result<Filter> {
+        Ok(filter.clone())
+    }
+
     /// How many bytes were decoded so far.
     fn bytes_read(&self) -> u64;
 }
@@ -62,11 +67,11 @@ impl Job {
         let mask = match (filter, near) {
             (_, Some(near)) if near.count_set_bits() == 0 => return Ok(Rows::default()),
             (Filter::All, near) => near,
-            (filter, None) => Some(evaluate(filter, source)?),
+            (filter, None) => Some(evaluate(&source.prepare(filter)?, source)?),
             (filter, Some(near)) if 2 * near.count_set_bits() < near.len() => {
                 Some(pass_near(filter, source, &near)?)
             }
-            (filter, Some(near)) => Some(&evaluate(filter, source)? & &near),
+            (filter, Some(near)) => Some(&evaluate(&source.prepare(filter)?, source)? & &near),
         };
         let len = mask.as_ref().map_or(source.rows(), BooleanBuffer::count_set_bits);
         if len == 0 {

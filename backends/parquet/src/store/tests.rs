@@ -157,7 +157,8 @@ impl Random {
     }
 }
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
+    "at",
     "_msg",
     "level",
     "status",
@@ -173,7 +174,8 @@ const FIELDS: [&str; 14] = [
     "fields.pod",
     "mixed",
 ];
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
+    "2026",
     "request",
     "took",
     "500",
@@ -515,4 +517,54 @@ async fn a_full_memory_table_becomes_parts_while_appends_go_on() {
     assert_eq!(store.usage().part_records, 40_000);
     let left = std::fs::read_dir(folder.path().join("log")).unwrap().count();
     assert_eq!(left, 1, "only the empty segment stays");
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A store that release 0.1.0 wrote: two parts with whole bodies, each of 200 [`samples::block`] records.
+const VERSION_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/version-1");
+
+#[tokio::test]
+async fn parts_with_whole_bodies_are_read_searched_and_merged_with_new_ones() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copy_folder(std::path::Path::new(VERSION_1), old.path());
+    let mut random = Random(19);
+    let mut filters: Vec<Filter> = (0..30).map(|_| random_filter(&mut random, 1)).collect();
+    filters.push(Filter::field("_msg", Test::Phrase("id77x".into())));
+    filters.push(Filter::field("_msg", Test::Regexp(Pattern::new("id7[0-9]+x").unwrap())));
+
+    let mut config = ParquetConfig::in_directory(new.path());
+    config.merge.enabled = false;
+    let fresh = open(&config);
+    fresh.append(samples::block(400, 0)).await.unwrap();
+    config.directory = old.path().to_owned();
+    let store = open(&config);
+    assert_eq!((store.usage().parts, store.usage().part_records), (2, 400));
+    assert!(everything_of(&store) == everything_of(&fresh), "before the merge");
+    for store in [&fresh, &store] {
+        store.append(samples::block(300, 400)).await.unwrap();
+        store.append(samples::odd_block(300, 0)).await.unwrap();
+        store.close().await.unwrap();
+    }
+    drop(store);
+    let store = open(&config);
+    let expected = everything_of(&fresh);
+    let before: Vec<_> = filters.iter().map(|filter| found(&fresh, filter)).collect();
+    store.merge_all().unwrap();
+    assert_eq!(store.usage().parts, 1);
+    assert!(everything_of(&store) == expected, "merged");
+    for (filter, before) in filters.iter().zip(&before) {
+        assert!(found(&store, filter) == *before, "merged: {filter:?}");
+    }
 }
