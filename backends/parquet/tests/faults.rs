@@ -448,11 +448,19 @@ fn mixed_block(rows: u64) -> (Block, Vec<String>) {
         });
         bodies.push(body);
     }
-    let range =
-        Range { stream, generation: 1, start: 0, end: rows, records: rows, fate: Fate::Kept };
+    let range = Range {
+        stream,
+        generation: 1,
+        start: 0,
+        end: rows,
+        records: rows,
+        fate: Fate::Kept,
+        after: Position::default(),
+    };
     let entry = Entry { range, duplicates: 0, duplicate_bytes: 0, tags: "{}".into() };
     let records = vec![builder.finish().unwrap()];
-    (Block { tenant: Tenant::default(), records, entries: vec![entry] }, bodies)
+    let origin = Origin::default();
+    (Block { tenant: Tenant::default(), origin, records, entries: vec![entry] }, bodies)
 }
 
 #[tokio::test]

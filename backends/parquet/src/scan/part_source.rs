@@ -37,8 +37,7 @@ use crate::part::stamp;
 /// When more than one row in this many is wanted, a column is decoded whole and then filtered: to skip rows one by one costs more.
 const DENSE: usize = 64;
 
-/// Before the number of a test of bodies that is asked for as a field. No query can name such a field, since the names of Parquet columns of
-/// slots cannot hold it either.
+/// Before the number of a test of bodies that is asked for as a field. A query that names such a field itself gets no such tests.
 const TEST_FIELD: &str = "\u{2}body";
 
 /// See the module's documentation.
@@ -122,6 +121,29 @@ impl PartSource {
         let used = used.map_err(|e| part.damaged(e))?;
         self.templates = Some(used.clone());
         Ok(used)
+    }
+
+    /// The filter with the tests of bodies in it as fields of [`TEST_FIELD`].
+    fn with_tests(&mut self, filter: &Filter) -> Result<Filter> {
+        let list = |filters: &[Filter], source: &mut Self| -> Result<Vec<Filter>> {
+            filters.iter().map(|filter| source.with_tests(filter)).collect()
+        };
+        Ok(match filter {
+            Filter::And(filters) => Filter::And(list(filters, self)?),
+            Filter::Or(filters) => Filter::Or(list(filters, self)?),
+            Filter::Not(inner) => Filter::Not(Box::new(self.with_tests(inner)?)),
+            Filter::Field { field, test } if meaning(field) == Meaning::Message => {
+                match self.view.test(test)? {
+                    None => filter.clone(),
+                    Some(test) => {
+                        self.tests.push(test);
+                        let field = format!("{TEST_FIELD}{}", self.tests.len() - 1);
+                        Filter::Field { field: field.into(), test: Test::Any }
+                    }
+                }
+            }
+            _ => filter.clone(),
+        })
     }
 
     /// Which bodies pass a test: decided by their templates and the values of some slots, as far as that is enough.
@@ -379,10 +401,8 @@ impl FieldSource for PartSource {
     }
 
     fn column(&mut self, field: &str) -> Result<Column> {
-        if let Some(number) = field.strip_prefix(TEST_FIELD) {
-            let number = number.parse().ok().filter(|&n: &usize| n < self.tests.len());
-            let number = number.ok_or_else(|| Error::internal("a test of bodies is not known"))?;
-            let test = self.tests[number].clone();
+        let number = field.strip_prefix(TEST_FIELD).and_then(|number| number.parse().ok());
+        if let Some(test) = number.and_then(|number: usize| self.tests.get(number)).cloned() {
             return self.body_test(&test);
         }
         let meaning = meaning(field);
@@ -394,28 +414,12 @@ impl FieldSource for PartSource {
 
 impl UnitSource for PartSource {
     fn prepare(&mut self, filter: &Filter) -> Result<Filter> {
-        if self.part().bodies()?.version == 1 {
+        let mut is_taken = false;
+        filter.visit_fields(&mut |name| is_taken |= name.starts_with(TEST_FIELD));
+        if is_taken || self.part().bodies()?.version == 1 {
             return Ok(filter.clone());
         }
-        let list = |filters: &[Filter], source: &mut Self| -> Result<Vec<Filter>> {
-            filters.iter().map(|filter| source.prepare(filter)).collect()
-        };
-        Ok(match filter {
-            Filter::And(filters) => Filter::And(list(filters, self)?),
-            Filter::Or(filters) => Filter::Or(list(filters, self)?),
-            Filter::Not(inner) => Filter::Not(Box::new(self.prepare(inner)?)),
-            Filter::Field { field, test } if meaning(field) == Meaning::Message => {
-                match self.view.test(test)? {
-                    None => filter.clone(),
-                    Some(test) => {
-                        self.tests.push(test);
-                        let field = format!("{TEST_FIELD}{}", self.tests.len() - 1);
-                        Filter::Field { field: field.into(), test: Test::Any }
-                    }
-                }
-            }
-            _ => filter.clone(),
-        })
+        self.with_tests(filter)
     }
 
     fn times(&self) -> (i64, i64) {
