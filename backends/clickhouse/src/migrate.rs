@@ -119,7 +119,8 @@ async fn dialect(client: &Client, config: &ClickHouseConfig) -> Result<Dialect> 
         "SELECT
             toUInt32((SELECT count() FROM system.settings WHERE name = 'query_plan_direct_read_from_text_index'
                 AND (SELECT value FROM system.settings WHERE name = 'enable_full_text_index') = '1')) AS text_index,
-            toUInt32((SELECT count() FROM system.merge_tree_settings WHERE name = 'map_buckets_min_avg_size')) AS map_buckets",
+            toUInt32((SELECT count() FROM system.merge_tree_settings WHERE name = 'map_buckets_min_avg_size')) AS map_buckets,
+            toUInt32((SELECT count() FROM system.merge_tree_settings WHERE name = 'min_level_for_wide_part')) AS wide_by_level",
     );
     let rows = client.without_database().rows(&question).await?;
     let answer = |column: usize| {
@@ -129,6 +130,7 @@ async fn dialect(client: &Client, config: &ClickHouseConfig) -> Result<Dialect> 
     let features = Features {
         text_index: answer(0).unwrap_or(false),
         map_buckets: answer(1).unwrap_or(false),
+        wide_by_level: answer(2).unwrap_or(false),
     };
     Dialect::new(config, features)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Features {
     pub(crate) text_index: bool,
     /// Maps whose keys lie in buckets, so that one key is read without the others.
     pub(crate) map_buckets: bool,
+    /// Parts of one file for inserts, and of a file for each column once they are merged.
+    pub(crate) wide_by_level: bool,
 }
 
 /// How tables are made here.
@@ -37,6 +39,7 @@ pub(crate) struct Dialect {
     cluster: Option<String>,
     words: TextIndex,
     map_buckets: bool,
+    wide_by_level: bool,
 }
 
 /// What an index of words sees of a body: ASCII. The server's tokenizer takes every other byte for a part of a word, so a word beside a
@@ -72,6 +75,7 @@ impl Dialect {
             cluster,
             words: config.text_index,
             map_buckets: features.map_buckets,
+            wide_by_level: features.wide_by_level,
         })
     }
 
@@ -201,11 +205,13 @@ impl Dialect {
         } else {
             String::new()
         };
+        // One file to sync at an insert, in place of sixty.
+        let level = if self.wide_by_level { ", min_level_for_wide_part = 1" } else { "" };
         let rest = format!(
             "PARTITION BY (toDate32(time), keep_days)
 ORDER BY (tenant, toStartOfHour(time), namespace, stream, generation, offset)
 TTL toDate32(time) + toIntervalDay(keep_days)
-SETTINGS ttl_only_drop_parts = 1, {}{}{buckets}",
+SETTINGS ttl_only_drop_parts = 1, {}{}{level}{buckets}",
             self.deduplication(),
             self.durable(),
         );

@@ -159,6 +159,7 @@ async fn a_claim_reads_the_marks_of_a_hundred_thousand_streams_in_seconds() -> R
         claim.accounts.iter().find(|a| a.partition == 3).context("a stream of partition 3")?;
     assert_eq!((some.stored.bytes, some.stored.records), (30, 3));
     println!("marks of 100,000 streams: {taken:?}");
-    assert!(taken < Duration::from_secs(10), "{taken:?}");
+    // Many times what it takes, for a machine that does other things too.
+    assert!(taken < Duration::from_secs(30), "{taken:?}");
     Ok(())
 }

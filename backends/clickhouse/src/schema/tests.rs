@@ -1,6 +1,6 @@
 use super::*;
 
-const ALL: Features = Features { text_index: true, map_buckets: true };
+const ALL: Features = Features { text_index: true, map_buckets: true, wide_by_level: true };
 
 fn dialect(change: impl FnOnce(&mut ClickHouseConfig)) -> Dialect {
     let mut config = ClickHouseConfig::default();
@@ -63,7 +63,7 @@ fn the_index_of_words_is_what_was_asked_for() {
     assert!(logs(TextIndex::Auto).contains("tokenbf_v1"));
     assert!(!logs(TextIndex::Off).contains("body_words"));
     let config = ClickHouseConfig { text_index: TextIndex::On, ..Default::default() };
-    let older = Features { text_index: false, map_buckets: false };
+    let older = Features { text_index: false, map_buckets: false, wide_by_level: false };
     assert_eq!(Dialect::new(&config, older).unwrap_err().kind(), rookery_core::Kind::Invalid);
     assert!(
         !Dialect::new(&ClickHouseConfig::default(), older)
