@@ -9,12 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::process::LogControl;
 
+/// Changes something to what the configuration says now.
+type Apply = Box<dyn FnMut(&Config) -> Result<()> + Send>;
+
 /// Something that can be changed while the process runs.
 pub(crate) struct Change {
     /// The key, or the section, that it is for.
     pub(crate) key: &'static str,
     /// Changes it to what the configuration says now.
-    pub(crate) apply: Box<dyn FnMut(&Config) -> Result<()> + Send>,
+    pub(crate) apply: Apply,
 }
 
 /// What is reloaded, from where.

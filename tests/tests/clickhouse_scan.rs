@@ -128,13 +128,13 @@ async fn read(partitions: Vec<Partition>) -> Result<Vec<String>, rookery_core::E
             let rows = rows?;
             let mut scratch = String::new();
             for row in 0..rows.len {
-                let mut fields: Vec<String> = Vec::new();
-                for (name, column) in &rows.columns {
+                let mut named = |name: &str, column: &rookery_core::rows::Column| {
                     let text = column.text(row, &mut scratch);
-                    if !text.is_empty() {
-                        fields.push(format!("{name}={text}"));
-                    }
-                }
+                    (!text.is_empty()).then(|| format!("{name}={text}"))
+                };
+                let columns = rows.columns.iter();
+                let mut fields: Vec<String> =
+                    columns.filter_map(|(name, column)| named(name, column)).collect();
                 fields.sort_unstable();
                 texts.push(fields.join("\n"));
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
-use rookery_core::{Error, Kind, Result};
+use rookery_core::{Error, Result};
 
 use crate::client;
 
@@ -90,9 +90,4 @@ fn check(code: c::rd_kafka_resp_err_t, what: impl Fn() -> String) -> Result<()> 
         }
         code => Err(Error::new(client::kind(code), what()).because(code.to_string())),
     }
-}
-
-/// Whether the error says that the topic does not exist.
-pub(crate) fn is_missing(error: &Error) -> bool {
-    error.kind() == Kind::NotFound
 }

@@ -85,8 +85,8 @@ struct Past {
 
 fn one(fleet: &mut Fleet, fault: &Fault, index: usize, seed: u64, past: &mut Past) -> Result<Line> {
     let started = Instant::now();
-    let folders = (0..fleet.collectors.len()).map(|node| fleet.node(node)).collect();
-    let load = Load::start(folders, index, seed)?;
+    let folders: Vec<PathBuf> = (0..fleet.collectors.len()).map(|node| fleet.node(node)).collect();
+    let load = Load::start(&folders, index, seed)?;
     pause(BEFORE);
     fault.happen(fleet)?;
     let healed = Instant::now();
@@ -176,7 +176,7 @@ fn ledger(client: &Client, fault: &Fault, past: &mut Past, outcome: &mut Outcome
     match (outcome.lost, now) {
         (0, 0) => {}
         (0, bytes) => {
-            outcome.ledger.push(format!("{bytes} bytes lost or shed, but no line is missing"))
+            outcome.ledger.push(format!("{bytes} bytes lost or shed, but no line is missing"));
         }
         (lines, 0) => outcome.ledger.push(format!("{lines} lines are missing without an entry")),
         (lines, bytes) if fault.may_lose() => {

@@ -24,10 +24,11 @@ pub(crate) fn list(commits: &[Commit]) -> Result<TopicPartitionList, KafkaError>
     let mut list = TopicPartitionList::with_capacity(commits.len());
     for commit in commits {
         let Commit { place, offset, epoch } = commit;
-        let mut element = list.add_partition(&place.topic, place.partition);
-        element.set_offset(Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX)))?;
-        element.set_metadata(&*place.topic_id);
-        drop(element);
+        {
+            let mut element = list.add_partition(&place.topic, place.partition);
+            element.set_offset(Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX)))?;
+            element.set_metadata(&*place.topic_id);
+        }
         let Ok(topic) = std::ffi::CString::new(&*place.topic) else { continue };
         // SAFETY: the list outlives the call, and what is found is an element of it.
         unsafe {

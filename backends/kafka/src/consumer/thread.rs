@@ -195,7 +195,7 @@ impl Poller {
                 Some(Ok(message)) => self.take(&message),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Some(error),
                 Some(Err(error)) => {
-                    tracing::warn!(%error, brokers = self.config.bootstrap(), "Kafka's consumer waits")
+                    tracing::warn!(%error, brokers = self.config.bootstrap(), "Kafka's consumer waits");
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Poller {
         let until = Instant::now() + REJOIN;
         loop {
             while Instant::now() < until && !self.stops() {
-                std::thread::sleep(TICK);
+                std::thread::park_timeout(TICK);
             }
             if self.stops() {
                 return;
@@ -415,16 +415,14 @@ impl Poller {
         let (ids, member) = (self.ids.clone(), self.member.clone());
         let mut topics = vec![self.config.topic.clone()];
         topics.extend(self.config.foreign.iter().map(|foreign| foreign.topic.clone()));
-        let (stop, stopped) = mpsc::channel::<()>();
+        let (stop, stopped) = mpsc::sync_channel::<()>(1);
         let thread = std::thread::Builder::new().name("kafka-topics".into()).spawn(move || {
             while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(WATCH_INTERVAL) {
-                for topic in &topics {
-                    if let Ok(id) = topic_id(member.client(), topic, ASK_LIMIT) {
-                        ids.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .insert(topic.clone(), id);
-                    }
-                }
+                let asked = |topic: &String| {
+                    Some((topic.clone(), topic_id(member.client(), topic, ASK_LIMIT).ok()?))
+                };
+                let found: Vec<(String, String)> = topics.iter().filter_map(asked).collect();
+                ids.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
             }
         });
         if let Err(error) = &thread {
@@ -436,7 +434,7 @@ impl Poller {
 
 /// The thread that asks for ids; it ends when this is dropped.
 struct Watch {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<mpsc::SyncSender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 

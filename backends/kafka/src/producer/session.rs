@@ -264,7 +264,7 @@ impl Session {
 
     /// The client, to ask the brokers with.
     pub(crate) fn client(&self) -> Option<&rdkafka::client::Client<Context>> {
-        self.producer.as_ref().map(|producer| producer.client())
+        self.producer.as_ref().map(rdkafka::producer::Producer::client)
     }
 }
 

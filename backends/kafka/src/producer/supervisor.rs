@@ -108,7 +108,7 @@ impl Thread {
                 }
                 Err(error) if error.kind().is_retryable() || opened.is_none() => {
                     tracing::warn!(brokers = self.inner.config.bootstrap(), topic = self.inner.config.topic, %error, "waiting for Kafka");
-                    std::thread::sleep(PAUSE);
+                    std::thread::park_timeout(PAUSE);
                 }
                 Err(error) => {
                     if let Some(opened) = opened.take() {

@@ -28,7 +28,7 @@ impl Load {
     ///
     /// # Errors
     /// When a file cannot be made.
-    pub fn start(nodes: Vec<PathBuf>, run: usize, seed: u64) -> Result<Self> {
+    pub fn start(nodes: &[PathBuf], run: usize, seed: u64) -> Result<Self> {
         let mut streams = Vec::new();
         for (node, folder) in nodes.iter().enumerate() {
             for (place, kind) in KINDS.into_iter().enumerate() {
