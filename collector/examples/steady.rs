@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rookery_collector::config::PodsConfig;
-use rookery_collector::{Collector, CollectorConfig};
+use rookery_collector::{Collector, CollectorConfig, process};
 use rookery_core::batch::Batch;
 use rookery_core::queue::{Queue, Receipt, receipt};
 use rookery_core::time::{now, rfc3339};
@@ -65,10 +65,8 @@ impl Queue for Nowhere {
 
 /// The other process: collects until its input ends, and prints how many records came.
 fn collect(folder: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be made");
+    process::keep_small();
+    let runtime = process::runtime().expect("a runtime can be made");
     let queue = Arc::new(Nowhere::default());
     runtime.block_on(async {
         let config = CollectorConfig {
@@ -100,7 +98,7 @@ fn measure(rate: u64, seconds: u64, pods: u64) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program starts once more");
-    let process = other.id();
+    let pid = other.id();
     let start = Instant::now();
     let (mut written, mut seed) = (0u64, 1u64);
     let mut resident = Vec::new();
@@ -113,13 +111,15 @@ fn measure(rate: u64, seconds: u64, pods: u64) {
         }
         logs.iter_mut().for_each(|log| log.flush().expect("the disk has room"));
         if start.elapsed() >= WARM_UP {
-            begun.get_or_insert_with(|| (Instant::now(), cpu_by_thread(process)));
-            resident.push(memory(process));
+            begun.get_or_insert_with(|| (Instant::now(), cpu_by_thread(pid)));
+            resident.push(memory(pid));
         }
         thread::park_timeout(TICK);
     }
     let (from, before) = begun.expect("the run is longer than the warm-up");
-    let (span, after) = (from.elapsed().as_secs_f64(), cpu_by_thread(process));
+    let (span, after) = (from.elapsed().as_secs_f64(), cpu_by_thread(pid));
+    // The last lines are read, too.
+    thread::park_timeout(WARM_UP / 5);
     drop(other.stdin.take());
     let output = other.wait_with_output().expect("it ends");
     let counted: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0);

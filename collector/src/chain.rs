@@ -16,7 +16,7 @@ use crate::config::{CollectorConfig, FilesConfig, PodsConfig, StartAt};
 use crate::decode::DecodeConfig;
 use crate::glob::Glob;
 use crate::names::{Hint, PodPath};
-use crate::source::FileKey;
+use crate::source::{self, FileKey};
 
 /// One stream's source, as far as the configuration and the path tell.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Seen {
     /// The file, opened now if it was not handed over before. `None` when another file has its name by now.
     pub(crate) fn open(&mut self) -> Option<File> {
         self.file.take().or_else(|| {
-            let file = File::open(&self.path).ok()?;
+            let file = source::open(&self.path).ok()?;
             (FileKey::of(&file.metadata().ok()?) == self.key).then_some(file)
         })
     }

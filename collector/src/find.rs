@@ -24,7 +24,7 @@ use crate::chain::{Chain, Listing, Rules, Seen};
 use crate::counters::Counters;
 use crate::inbox::Inboxes;
 use crate::names::Hint;
-use crate::source::FileKey;
+use crate::source::{self, FileKey};
 use crate::walk::{Leaf, Walk};
 use crate::watch::{Bell, Change, Watch};
 use look::Looked;
@@ -111,7 +111,8 @@ struct Sight {
 struct News<'a> {
     names: &'a HashMap<PathBuf, HashMap<Vec<u8>, StreamId>>,
     leaves: &'a BTreeMap<PathBuf, Leaf>,
-    inboxes: &'a Inboxes,
+    /// Streams to which bytes came; told together, so that their reader is woken once. The kernel's queue bounds it.
+    written: Vec<StreamId>,
     /// Folders whose names changed.
     changed: HashSet<PathBuf>,
     /// Whether folders came or went.
@@ -123,7 +124,7 @@ impl News<'_> {
         match change {
             Change::Written => {
                 if let Some(stream) = self.names.get(folder).and_then(|names| names.get(name)) {
-                    self.inboxes.written(*stream);
+                    self.note_written(*stream);
                 }
             }
             // A folder that is not wanted, or is on the way to one that is, has no leaf.
@@ -133,10 +134,17 @@ impl News<'_> {
             // A container's link leads here: its own folder is the one to list.
             Change::Names => {
                 let streams = self.names.get(folder).into_iter().flat_map(HashMap::values);
-                self.inboxes.written_all(streams);
+                self.written.extend(streams);
                 self.folders |= self.names.contains_key(folder);
             }
             Change::Folders => self.folders = true,
+        }
+    }
+
+    /// Lines often come one by one: what was just noted is not noted again.
+    fn note_written(&mut self, stream: StreamId) {
+        if self.written.last() != Some(&stream) {
+            self.written.push(stream);
         }
     }
 }
@@ -222,7 +230,7 @@ impl Finder {
             let mut news = News {
                 names: &self.names,
                 leaves: &self.leaves,
-                inboxes: &self.inboxes,
+                written: Vec::new(),
                 changed: self.unsteady.keys().cloned().collect(),
                 folders: false,
             };
@@ -231,7 +239,11 @@ impl Finder {
                 news.hear(folder, name, change);
             });
             walk_due |= news.folders;
-            let mut changed = news.changed;
+            let News { mut written, mut changed, .. } = news;
+            written.sort_unstable();
+            written.dedup();
+            self.watch.pace(written.len());
+            self.inboxes.written(&written);
             self.asked.extend(self.again.chains.lock().expect("no holder panics").drain());
             changed.extend(self.asked.values().map(|chain| chain.folder.clone()));
             if missed {
@@ -338,7 +350,7 @@ impl Finder {
         let live_grew = last.last() != prints.last();
         if same_names && rotated_same && !asked {
             if live_grew {
-                self.inboxes.written(id);
+                self.inboxes.written(&[id]);
                 self.remember(chain, prints);
             }
             return;
@@ -427,7 +439,7 @@ impl Finder {
             if self.owners.contains_key(&file.key) || opened.contains_key(&file.key) {
                 continue;
             }
-            match File::open(&file.path) {
+            match source::open(&file.path) {
                 Ok(open) => {
                     fresh = true;
                     // By now the name may be another file's; the second look will see that.

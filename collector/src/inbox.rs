@@ -131,31 +131,23 @@ impl Inboxes {
         Self((0..count).map(|_| Arc::default()).collect())
     }
 
-    fn of(&self, stream: StreamId) -> &Inbox {
-        let index = usize::from(stream.0[15]) % self.0.len();
-        &self.0[index]
+    fn index_of(&self, stream: StreamId) -> usize {
+        usize::from(stream.0[15]) % self.0.len()
     }
 
-    /// Bytes came to a stream.
-    pub(crate) fn written(&self, stream: StreamId) {
-        let inbox = self.of(stream);
-        let mut guard = inbox.mail.lock().expect("no holder panics");
-        if guard.0.written.insert(stream) {
-            guard.1 = true;
-            inbox.waiting.store(true, Ordering::Release);
-            drop(guard);
-            inbox.wake.notify_one();
+    /// Bytes came to streams. Each thread is woken once at most.
+    pub(crate) fn written(&self, streams: &[StreamId]) {
+        for (index, inbox) in self.0.iter().enumerate() {
+            let mut own = streams.iter().filter(|id| self.index_of(**id) == index).peekable();
+            if own.peek().is_some() {
+                inbox.tell(|mail| mail.written.extend(own));
+            }
         }
-    }
-
-    /// Bytes may have come to streams.
-    pub(crate) fn written_all<'a>(&self, streams: impl Iterator<Item = &'a StreamId>) {
-        streams.for_each(|stream| self.written(*stream));
     }
 
     /// A chain's files changed.
     pub(crate) fn listed(&self, listing: Listing) {
-        self.of(listing.chain.id).listed(listing);
+        self.0[self.index_of(listing.chain.id)].listed(listing);
     }
 }
 

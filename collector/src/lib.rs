@@ -1,7 +1,7 @@
 //! The collector: finds log files, reads them in order, decodes them into columns, and ships batches that name every byte they cover.
 //!
 //! Reading order: [`config`] says what can be asked for; `names`, `glob`, `walk`, `find`, `watch` find files; `source`, `file`, `coverage`,
-//! `stream` read them; [`decode`] makes records; `tail`, `ship`, `inbox` move them; `checkpoint`, `spool` remember; [`collector`] starts and stops.
+//! `stream` read them; [`decode`] makes records; `tail`, `ship`, `inbox` move them; `checkpoint`, `spool` remember; [`collector`] starts and stops; [`process`] is for a process of its own.
 //!
 //! Invariants:
 //! - A record's position is the same whoever reads it, however often: see `docs/decisions/0003-position-is-identity.md`.
@@ -13,6 +13,7 @@ pub mod collector;
 pub mod config;
 pub mod counters;
 pub mod decode;
+pub mod process;
 
 mod chain;
 mod checkpoint;

@@ -1,7 +1,7 @@
 //! Says that something changed in a folder, soon after it did. One watch a folder, never one a file.
 //!
 //! inotify is used directly, not through a wrapper with a thread of its own, because the pace matters: a busy node writes ten thousand
-//! lines a second into files, each an event. Here they wait in the kernel, and are read in one call each [`PACE`]; no event
+//! lines a second into files, each an event. Here they wait in the kernel, and are read in one call each time [`Watch::pace`] says; no event
 //! costs an allocation or a switch of threads. Where watches cannot be had (`fs.inotify.max_user_watches`, `max_user_instances`) a warning says what to
 //! raise, and the finder scans more often instead. Nothing here is needed for correctness: the scan alone finds everything.
 
@@ -17,8 +17,15 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// How long events are left to gather. It is a part of the time from a line to its search result.
-pub(crate) const PACE: Duration = Duration::from_millis(20);
+/// How long events are left to gather, at least. It is a part of the time from a line to its search result.
+const PACE: Duration = Duration::from_millis(20);
+
+/// The same for each file that is written to: what a look costs is its calls to the system, so about a thousand files a second are looked at, and a
+/// busy node's lines wait a little longer.
+const PACE_OF_A_FILE: Duration = Duration::from_millis(1);
+
+/// How long events are left to gather, at most.
+const PACE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The events of one call; 16,384 of the shortest fit in 512 KiB, the kernel's own limit on its queue. More come with the next call.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -66,6 +73,7 @@ pub(crate) struct Watch {
     by_path: HashMap<Arc<Path>, i32>,
     buffer: Box<[MaybeUninit<u8>]>,
     last: Instant,
+    pace: Duration,
     warned: bool,
     refused: usize,
 }
@@ -88,6 +96,7 @@ impl Watch {
             by_path: HashMap::new(),
             buffer: vec![MaybeUninit::uninit(); BUFFER_BYTES].into_boxed_slice(),
             last: Instant::now(),
+            pace: PACE,
             refused: 0,
         }
     }
@@ -167,7 +176,7 @@ impl Watch {
         timeout: Duration,
         mut seen: impl FnMut(&Path, &[u8], Change),
     ) -> bool {
-        let rest = PACE.saturating_sub(self.last.elapsed());
+        let rest = self.pace.saturating_sub(self.last.elapsed());
         if !rest.is_zero() {
             self.rest(rest.min(timeout));
         }
@@ -183,6 +192,12 @@ impl Watch {
         self.bell.silence();
         self.last = Instant::now();
         self.drain(&mut seen)
+    }
+
+    /// Sets how long events gather, when so many files are written to in that time.
+    pub(crate) fn pace(&mut self, files: usize) {
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        self.pace = PACE_OF_A_FILE.saturating_mul(files).clamp(PACE, PACE_LIMIT);
     }
 
     /// Lets events gather; the bell does not end it, for it is short.
