@@ -20,7 +20,7 @@ pub struct CollectorConfig {
     pub tenant: String,
     /// The cluster's name, on every record.
     pub cluster: String,
-    /// The node's name; the host's name when it is not given. It is part of the identity of plain files: do not change it lightly.
+    /// The node's name; the host's name when it is not given. It is part of the identity of plain files, and what keeps the batches of a node in order on their way: do not change it lightly, and set it where the host's name is another after each start.
     pub node: Option<String>,
     /// The project's name, on every record.
     pub project: String,

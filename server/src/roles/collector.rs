@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rookery_collector::{Collector, CollectorConfig};
 use rookery_core::Tenant;
 use tokio_util::sync::CancellationToken;
@@ -23,13 +23,12 @@ use crate::sources;
 
 /// `rookery collector`
 pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
+    rookery_collector::process::keep_small();
     let config = complete(args)?;
     let log = start_log(&config.log)?;
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || complete(&args));
-    // A collector's own work is in its threads; one more is enough for what it sends.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the threads of the process")?;
+    let runtime = rookery_collector::process::runtime()?;
     runtime.block_on(run(config, reload, CancellationToken::new()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -103,6 +102,7 @@ async fn run(config: Config, reload: Reload, stop: CancellationToken) -> Result<
 #[derive(Clone)]
 struct Running {
     present: Arc<Mutex<Option<Collector>>>,
+    node: Arc<str>,
     queue: Arc<LateKafka>,
     halt: CancellationToken,
 }
@@ -114,11 +114,17 @@ impl Running {
         halt: &CancellationToken,
     ) -> Result<Self> {
         let collector = Collector::start(config.clone(), queue.clone(), halt)?;
-        Ok(Self { present: Arc::new(Mutex::new(Some(collector))), queue, halt: halt.clone() })
+        let present = Arc::new(Mutex::new(Some(collector)));
+        Ok(Self { present, node: config.node_name().into(), queue, halt: halt.clone() })
     }
 
     fn change(&self, config: &CollectorConfig) -> Result<()> {
         config.check()?;
+        // Batches under another name would take another way, and might overtake those under this one.
+        ensure!(
+            config.node_name() == *self.node,
+            "`collector.node` cannot change while it runs: stop the process, wait until what it sent is stored, start it again"
+        );
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         // It ends as in a crash: what was not acknowledged is read again, by the next one.
         drop(present.take());
