@@ -80,7 +80,7 @@ async fn store(
     records: &[Record],
     change: impl FnOnce(&mut ClickHouseConfig),
 ) -> Result<ClickHouseStore> {
-    store_in(ClickHouse::shared()?, records, change).await
+    store_in(tokio::task::block_in_place(ClickHouse::shared)?, records, change).await
 }
 
 async fn store_in(
@@ -315,7 +315,7 @@ fn noise(n: usize) -> String {
 async fn a_scan_that_nobody_waits_for_ends_in_the_server() -> Result<()> {
     let records: Vec<Record> = (0..50_000).map(|n| record(n, START + n as i64, noise(n))).collect();
     // Its own server: no other test's queries are seen.
-    let server = ClickHouse::start()?;
+    let server = tokio::task::block_in_place(ClickHouse::start)?;
     let clickhouse = store_in(&server, &records, |_| {}).await?;
     let running =
         "SELECT count() FROM system.processes WHERE startsWith(query_id, 'rookery-scan-')";

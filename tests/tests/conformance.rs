@@ -126,10 +126,13 @@ async fn in_reference(section: &Section) -> Result<Filled> {
 
 /// A database of its own with the records in two blocks, in the engine that the tests of this process share.
 async fn in_clickhouse(section: &Section) -> Result<Arc<ClickHouseStore>> {
-    let server = ClickHouse::shared()?;
+    let (server, database) = tokio::task::block_in_place(|| {
+        let server = ClickHouse::shared()?;
+        anyhow::Ok((server, server.database("conformance")?))
+    })?;
     let mut config = ClickHouseConfig {
         url: server.url().to_owned(),
-        database: tokio::task::block_in_place(|| server.database("conformance"))?,
+        database,
         retention: rookery_clickhouse::Retention {
             default: Span::seconds(YEARS),
             ..Default::default()
