@@ -43,14 +43,14 @@ pub(crate) fn regexp(pattern: &str) -> Option<Re2> {
     fits.then_some(Re2 { text: printer.out, exact: printer.exact })
 }
 
-/// A text that is found where no word goes on over an end of it that is a word's.
+/// A text that is found where no character of a word stands before it, after it, or on both sides; none when it is too long.
 pub(crate) fn words(text: &str, before: bool, after: bool) -> Option<String> {
     let mut out = String::new();
-    if before && text.chars().next().is_some_and(is_word_char) {
+    if before {
         out.push_str(&BEFORE);
     }
     push_literal(&mut out, text);
-    if after && text.chars().next_back().is_some_and(is_word_char) {
+    if after {
         out.push_str(&AFTER);
     }
     (out.len() <= PARAMETER_LIMIT_BYTES).then_some(out)
@@ -278,7 +278,6 @@ mod tests {
             text.push(c);
             assert_eq!(class.is_match(&text), is_word_char(c), "{c:?}");
         }
-        assert_eq!(words("-", true, true).unwrap(), "-");
-        assert!(words("a.", true, true).unwrap().ends_with("])a\\."));
+        assert!(words("a.", true, false).unwrap().ends_with("])a\\."));
     }
 }

@@ -4,6 +4,7 @@
 //! compares texts by their bytes, as the reference does.
 
 use rookery_core::filter::{Test, Values};
+use rookery_core::tokens::is_word_char;
 
 use super::bounds::{Bounds, Sql};
 use super::number;
@@ -133,15 +134,18 @@ fn words(params: &mut Params, text: &str, phrase: &str, whole: bool) -> Bounds {
     if phrase.is_empty() {
         return if whole { empty(text) } else { empty(text).not() };
     }
+    let before = phrase.starts_with(is_word_char);
+    let after = whole && phrase.ends_with(is_word_char);
+    // Asked first: in a text without the phrase, looking for it costs half of what the pattern does.
     let found = contains(params, text, phrase);
-    match pattern::words(phrase, true, whole) {
-        Some(pattern) if pattern.len() > 2 * phrase.len() => {
-            let pattern = params.text(&pattern);
-            let matches = Bounds::of(format_args!("match({text}, {pattern})"));
-            Bounds::all(vec![found, matches])
+    if !before && !after {
+        return found;
+    }
+    match pattern::words(phrase, before, after) {
+        Some(pattern) => {
+            let ends = Bounds::of(format_args!("match({text}, {})", params.text(&pattern)));
+            Bounds::all(vec![found, ends])
         }
-        // No end of it is a word's.
-        Some(_) => found,
         None => Bounds::at_most(found.upper),
     }
 }

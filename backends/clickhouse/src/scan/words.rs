@@ -13,6 +13,9 @@ use crate::schema::INDEXED_BODY;
 /// The most tokens that are asked for together, and the most alternatives; with more, asking costs more than it saves.
 const TOKENS_LIMIT: usize = 16;
 
+/// The most tokens that Bloom filters are asked for together: the server also looks for each in every body that is read.
+const BLOOM_TOKENS_LIMIT: usize = 3;
+
 /// Which index of words the table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum WordIndex {
@@ -61,7 +64,7 @@ impl WordIndex {
         // The longest say most.
         tokens.sort_unstable_by_key(|token| (std::cmp::Reverse(token.len()), *token));
         tokens.dedup();
-        tokens.truncate(TOKENS_LIMIT);
+        tokens.truncate(if self == Self::Bloom { BLOOM_TOKENS_LIMIT } else { TOKENS_LIMIT });
         if tokens.is_empty() {
             return Sql::True;
         }

@@ -88,6 +88,10 @@ fn what_is_too_long_for_a_parameter_is_decided_above() {
     ] {
         assert_eq!(pushed(&Filter::field("_msg", test)), Pushdown::Above);
     }
+    // A long phrase keeps the ends of its words.
+    let phrase = Filter::field("_msg", Test::Phrase("word ".repeat(5_000) + "word"));
+    let both = "((position(body, {p0:String}) > 0) AND (match(body, {p1:String})))";
+    assert_eq!(sql(&phrase), both);
     let many: Vec<String> = (0..100_000).map(|n| format!("value {n}")).collect();
     let many = Filter::field("user", Test::In(Values::list(many)));
     assert_eq!(pushed(&many), Pushdown::Whole);
