@@ -13,8 +13,8 @@
 //! **Offsets** are committed by [`Subscription::acknowledge`] alone, and waited for. With each goes the id of the topic, and the epoch of the partition's leader: so that
 //! an offset in a topic that was deleted and made anew, or in a log that lost its end, is found out, and the partition is read from its beginning. Reading again is
 //! always safe, for a record's name is its position; skipping never is. When offsets start again, the ingester is told that the partition was lost and assigned.
-//! A topic that is made anew is noticed within [`thread::WATCH_INTERVAL`], and at every assignment; only what more than the old topic's number of messages in that time would add could be
-//! passed over, and the ingester then writes it down as a gap.
+//! No message is delivered before its topic was looked at once more: librdkafka goes on at the same offset in a topic that was made anew, and what lies before it
+//! would never be read. One question serves all messages that came together, and is asked while they are decoded.
 //!
 //! **A partition that leaves** is first taken out of the buffer; then the ingester is told ([`Event::Revoked`]) and waited for, at most `kafka.revoke_wait`: it may
 //! finish, acknowledge, and say that it has by its next `next()`. Then it is given back. One that is lost ([`Event::Lost`]) has another owner already; nothing is waited for, and

@@ -46,7 +46,8 @@ pub const HEADER_HASH: &str = "hash";
 /// The most bytes that a payload may have when it is decompressed: many times what a message of a million bytes holds of logs.
 pub const DECODED_LIMIT_BYTES: usize = 256 << 20;
 
-/// Level 1 takes a fifth of a microsecond a line, level 3 twice that for 3 % less (`cargo run --release -p rookery-kafka --example message_speed`).
+/// Of the standard data, level 1 took 0.68 microseconds a line and left 0.412 of the raw bytes; level 3 took 1.64 and left 0.403; level -1 took as long as 1 and left 0.562;
+/// LZ4 took 0.60 and left 0.626.
 const LEVEL: CompressionLevel = 1;
 
 /// For a record that is too large even alone: its fields stand in its body, a megabyte away.

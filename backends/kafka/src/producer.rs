@@ -101,6 +101,11 @@ impl KafkaQueue {
     }
 }
 
+/// The partition of a collector's name among so many.
+pub fn partition_of(collector: &str, partitions: u32) -> u32 {
+    route::partition(collector, partitions)
+}
+
 impl Inner {
     fn session(&self) -> Arc<Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()

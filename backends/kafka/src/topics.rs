@@ -25,6 +25,9 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 /// What a dead letter has beside the message in it.
 pub(crate) const DEAD_LETTER_BYTES: u64 = 16 * 1024;
 
+/// How long a topic that was just made takes until every broker knows it, about.
+const SPREAD: Duration = Duration::from_millis(100);
+
 /// A topic, as the brokers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Topic {
@@ -47,37 +50,44 @@ pub(crate) async fn prepare(config: &KafkaConfig, cancel: &CancellationToken) ->
         .create()
         .map_err(|e| client::error("start a client of Kafka", e))?;
     let admin = std::sync::Arc::new(admin);
-    let dead = config.dead_letter_topic();
     let mut pause = PAUSE;
     loop {
-        let topic = look_or_create(&admin, config, &config.topic).await;
-        let topic = match topic {
-            Ok(topic) => look_or_create(&admin, config, &dead).await.map(|_| topic),
-            Err(error) => Err(error),
-        };
-        match topic {
-            Ok(topic) => {
+        let wait = match look_at_both(&admin, config).await {
+            Ok(Some(topic)) => {
                 check(config, &topic)?;
                 return Ok(topic);
             }
+            Ok(None) => SPREAD,
             Err(error) if !error.kind().is_retryable() => return Err(error),
             Err(error) => {
                 tracing::warn!(brokers = config.bootstrap(), %error, retry_in = ?pause, "waiting for Kafka");
+                let wait = pause;
+                pause = (pause * 2).min(PAUSE_LIMIT);
+                wait
             }
-        }
+        };
         tokio::select! {
             () = cancel.cancelled() => return Err(Error::cancelled("the process stops before Kafka was there")),
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        pause = (pause * 2).min(PAUSE_LIMIT);
     }
 }
 
+async fn look_at_both(
+    admin: &std::sync::Arc<AdminClient<DefaultClientContext>>,
+    config: &KafkaConfig,
+) -> Result<Option<Topic>> {
+    let topic = look_or_create(admin, config, &config.topic).await?;
+    let dead = look_or_create(admin, config, &config.dead_letter_topic()).await?;
+    Ok(topic.filter(|_| dead.is_some()))
+}
+
+/// The topic; `None` when it was just made, and the brokers may hear of it a moment later.
 async fn look_or_create(
     admin: &std::sync::Arc<AdminClient<DefaultClientContext>>,
     config: &KafkaConfig,
     name: &str,
-) -> Result<Topic> {
+) -> Result<Option<Topic>> {
     let (asked, asked_name) = (admin.clone(), name.to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let metadata = asked.inner().fetch_metadata(Some(&asked_name), ASK_LIMIT);
@@ -87,12 +97,11 @@ async fn look_or_create(
     match found.map_err(|e| client::error(format!("ask for the topic {name:?}"), e))?? {
         Some((partitions, replicas)) => {
             let (message_limit, min_in_sync) = settings(admin, name).await;
-            Ok(Topic { partitions, replicas, message_limit, min_in_sync })
+            Ok(Some(Topic { partitions, replicas, message_limit, min_in_sync }))
         }
         None => {
             create(admin, config, name).await?;
-            // Other brokers may hear of it a moment later.
-            Err(Error::unavailable(format!("the topic {name:?} was just made")))
+            Ok(None)
         }
     }
 }

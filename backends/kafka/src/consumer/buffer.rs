@@ -114,7 +114,8 @@ impl Buffer {
         let mut state = self.state();
         if let Some((event, ticket)) = state.control.pop_front() {
             if let Some(ticket) = ticket {
-                state.told = ticket;
+                // One that nobody waited for may come behind a later one.
+                state.told = state.told.max(ticket);
             }
             return Ok(Some(event));
         }
@@ -183,6 +184,10 @@ impl Buffer {
 
     /// Partitions come here, committed as far as this.
     pub(crate) fn assign(&self, places: Vec<(Place, Option<u64>)>) {
+        if places.is_empty() {
+            // A member hears of a round of the group in which it gets nothing.
+            return;
+        }
         let mut state = self.state();
         let numbers = places.iter().map(|(place, _)| place.number).collect();
         for (place, committed) in places {
@@ -263,10 +268,11 @@ impl Buffer {
         }
     }
 
-    /// Whether a message is the next of its partition.
-    pub(crate) fn expects(&self, number: u32, offset: u64) -> Offered {
+    /// Whether a message of this topic is the next of its partition.
+    pub(crate) fn expects(&self, number: u32, topic_id: &str, offset: u64) -> Offered {
         match self.state().owned.get(&number) {
             None => Offered::Gone,
+            Some(progress) if *progress.place.topic_id != *topic_id => Offered::Gone,
             Some(progress) if progress.position.is_some_and(|p| offset < p) => Offered::Rewound,
             Some(_) => Offered::Taken,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::client::ClientContext;
@@ -14,6 +14,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::buffer::{Buffer, Place};
+use super::epochs;
 use crate::config::KafkaConfig;
 use crate::foreign;
 use crate::offsets::committed_of;
@@ -23,6 +24,10 @@ use crate::topic_id::topic_id;
 /// How long one question may take inside of a rebalance, and how often it is asked.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 const ASK_TRIES: u32 = 3;
+
+/// How long librdkafka may take to start with a partition, and how often is looked.
+const VALIDATE_LIMIT: Duration = Duration::from_secs(5);
+const VALIDATE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The callbacks of a member of the group.
 pub(crate) struct Context {
@@ -61,7 +66,7 @@ impl Context {
             (0..ASK_TRIES).find_map(|_| consumer.committed_offsets(list.clone(), ASK_LIMIT).ok());
         let is_known = committed.is_some();
         // The list that comes back has the epochs of the leaders too.
-        let mut starts = committed.unwrap_or_else(|| list.clone());
+        let starts = committed.unwrap_or_else(|| list.clone());
         let mut places = Vec::new();
         for mut element in starts.elements() {
             let id = ids.get(element.topic()).cloned().unwrap_or_default();
@@ -95,8 +100,7 @@ impl Context {
         if let Err(error) = consumer.incremental_assign(&starts) {
             tracing::warn!(%error, "Kafka did not take an assignment");
         }
-        starts = TopicPartitionList::new();
-        drop(starts);
+        validate(consumer, &starts);
     }
 
     fn release(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -114,6 +118,38 @@ impl Context {
         }
         if let Err(error) = consumer.incremental_unassign(list) {
             tracing::warn!(%error, "Kafka did not take partitions back");
+        }
+    }
+}
+
+/// Lets librdkafka ask, for each start, whether the log still has what lay before it. At an assignment it does not; at a seek it does.
+fn validate(consumer: &BaseConsumer<Context>, starts: &TopicPartitionList) {
+    let mut left = starts.clone();
+    for element in starts.elements() {
+        if !matches!(element.offset(), Offset::Offset(1..)) {
+            epochs::remove(&mut left, element.topic(), element.partition());
+        }
+    }
+    let until = Instant::now() + VALIDATE_LIMIT;
+    while left.count() > 0 {
+        match consumer.seek_partitions(left.clone(), ASK_LIMIT) {
+            Ok(done) => {
+                for element in done.elements().iter().filter(|e| e.error().is_ok()) {
+                    epochs::remove(&mut left, element.topic(), element.partition());
+                }
+            }
+            Err(error) => tracing::debug!(%error, "a start is not validated yet"),
+        }
+        if left.count() > 0 && Instant::now() > until {
+            tracing::warn!(
+                partitions = left.count(),
+                "whether these partitions lost their end is not known"
+            );
+            return;
+        }
+        if left.count() > 0 {
+            // The partition's fetcher starts in another thread, which says nothing when it has.
+            std::thread::park_timeout(VALIDATE_PAUSE);
         }
     }
 }

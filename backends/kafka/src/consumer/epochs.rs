@@ -41,3 +41,12 @@ pub(crate) fn list(commits: &[Commit]) -> Result<TopicPartitionList, KafkaError>
     }
     Ok(list)
 }
+
+/// Takes a partition out of a list, and leaves the others as they are, their epochs too.
+pub(crate) fn remove(list: &mut TopicPartitionList, topic: &str, partition: i32) {
+    let Ok(topic) = std::ffi::CString::new(topic) else { return };
+    // SAFETY: the list outlives the call, and nobody else holds an element of it.
+    unsafe {
+        c::rd_kafka_topic_partition_list_del(list.ptr(), topic.as_ptr(), partition);
+    }
+}

@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use rookery_core::batch::Batch;
 use rookery_core::queue::DeliveryId;
-use rookery_core::{Error, Result};
+use rookery_core::{Error, Kind, Result};
 
 use super::buffer::{Buffer, Offered, Place};
 use super::context::Context;
@@ -27,14 +27,21 @@ use crate::topic_id::topic_id;
 /// A member of the group.
 pub(crate) type Member = BaseConsumer<Context>;
 
-/// How often the ids of the topics are looked at.
-pub(crate) const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the ids of the topics are looked at when nothing comes.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many messages, and bytes of messages, are taken at a time, so that one look at a topic serves many.
+const TAKE_LIMIT: usize = 64;
+const TAKE_LIMIT_BYTES: usize = 1 << 20;
 
 /// How long a question of the watch may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long one poll waits: how late a hold or a stop may be noticed.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How often it is said that the brokers are away.
+const SAY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a partition rests whose dead letter could not be written.
 const STALL: Duration = Duration::from_secs(5);
@@ -170,7 +177,7 @@ impl Poller {
     fn run(mut self) {
         while !self.stops() {
             let watch = self.watch();
-            let fatal = self.poll_until_it_ends();
+            let fatal = self.poll_until_it_ends(&watch);
             drop(watch);
             if let Some(fatal) = fatal {
                 self.rejoin(fatal);
@@ -185,18 +192,35 @@ impl Poller {
     }
 
     /// Polls until the process stops, or the member can do nothing more.
-    fn poll_until_it_ends(&mut self) -> Option<KafkaError> {
+    fn poll_until_it_ends(&mut self, watch: &Watch) -> Option<KafkaError> {
         let member = self.member.clone();
+        let mut said = None;
         while !self.stops() {
             self.pause();
             self.notice_new_topics();
-            match member.poll(TICK) {
-                None => {}
-                Some(Ok(message)) => self.take(&message),
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Some(error),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, brokers = self.config.bootstrap(), "Kafka's consumer waits");
+            let (mut messages, mut bytes) = (Vec::new(), 0);
+            let error = loop {
+                match member.poll(if messages.is_empty() { TICK } else { Duration::ZERO }) {
+                    Some(Ok(message)) => {
+                        bytes += message.payload_len();
+                        messages.push(message);
+                    }
+                    Some(Err(error)) => break Some(error),
+                    None => break None,
                 }
+                if messages.len() == TAKE_LIMIT || bytes >= TAKE_LIMIT_BYTES {
+                    break None;
+                }
+            };
+            self.take_all(&messages, watch);
+            match error {
+                None => {}
+                Some(error @ KafkaError::MessageConsumptionFatal(_)) => return Some(error),
+                Some(error) if said.is_none_or(|at: Instant| at.elapsed() > SAY_INTERVAL) => {
+                    tracing::warn!(%error, brokers = self.config.bootstrap(), "Kafka's consumer waits");
+                    said = Some(Instant::now());
+                }
+                Some(_) => {}
             }
         }
         None
@@ -272,21 +296,45 @@ impl Poller {
         self.paused = wanted;
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let number = self.member.context().number(message.topic(), message.partition());
-        let id = DeliveryId { partition: number, sequence: message.offset().max(0) as u64 };
-        match self.buffer.expects(number, id.sequence) {
+    /// Takes messages whose topics are, after they came, still what they were at the assignment: what was fetched before is then of the same topic. The question is asked while they
+    /// are decoded.
+    fn take_all(&mut self, messages: &[BorrowedMessage<'_>], watch: &Watch) {
+        if messages.is_empty() {
+            return;
+        }
+        watch.ask();
+        let mut decoded = Vec::with_capacity(messages.len());
+        for message in messages {
+            let number = self.member.context().number(message.topic(), message.partition());
+            let Some(place) = self.buffer.place(number) else { continue };
+            Stats::add(&self.stats.received_messages, 1);
+            Stats::add(&self.stats.received_bytes, message.payload_len() as u64);
+            let started = Instant::now();
+            let batch = self.decode(&place, message);
+            Stats::since(&self.stats.decode_micros, started);
+            decoded.push((place, message, batch));
+        }
+        while !watch.answered() {
+            if self.stops() {
+                return;
+            }
+            watch.ask();
+        }
+        self.notice_new_topics();
+        for (place, message, batch) in decoded {
+            self.take(&place, message, batch);
+        }
+    }
+
+    fn take(&mut self, was: &Place, message: &BorrowedMessage<'_>, batch: Result<Batch>) {
+        let id = DeliveryId { partition: was.number, sequence: message.offset().max(0) as u64 };
+        match self.buffer.expects(was.number, &was.topic_id, id.sequence) {
             Offered::Gone => return,
-            Offered::Rewound => self.start_again(number),
+            Offered::Rewound => self.start_again(was.number),
             Offered::Taken => {}
         }
-        let Some(place) = self.buffer.place(number) else { return };
-        Stats::add(&self.stats.received_messages, 1);
-        Stats::add(&self.stats.received_bytes, message.payload_len() as u64);
+        let Some(place) = self.buffer.place(was.number) else { return };
         let epoch = epochs::epoch(message);
-        let started = Instant::now();
-        let batch = self.decode(&place, message);
-        Stats::since(&self.stats.decode_micros, started);
         match batch {
             Ok(batch) => self.buffer.push(id, epoch, batch),
             Err(error) => self.bury(&place, id, epoch, message, &error),
@@ -410,37 +458,75 @@ impl Poller {
         }
     }
 
-    /// Asks for the ids of the topics, on a thread of its own: a broker that is away must not keep the poller waiting.
+    /// Asks for the ids of the topics, on a thread of its own.
     fn watch(&self) -> Watch {
         let (ids, member) = (self.ids.clone(), self.member.clone());
         let mut topics = vec![self.config.topic.clone()];
         topics.extend(self.config.foreign.iter().map(|foreign| foreign.topic.clone()));
-        let (stop, stopped) = mpsc::sync_channel::<()>(1);
+        let (asking, asked) = mpsc::sync_channel::<()>(1);
+        let (answering, answered) = mpsc::sync_channel(1);
+        let look = move || {
+            topics.iter().all(|topic| match topic_id(member.client(), topic, ASK_LIMIT) {
+                Ok(id) => {
+                    ids.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.clone(), id);
+                    true
+                }
+                // What came before it went is good, and nothing comes after.
+                Err(error) if error.kind() == Kind::NotFound => true,
+                Err(error) => {
+                    tracing::debug!(%error, "the topic's id is not known");
+                    false
+                }
+            })
+        };
         let thread = std::thread::Builder::new().name("kafka-topics".into()).spawn(move || {
-            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(WATCH_INTERVAL) {
-                let asked = |topic: &String| {
-                    Some((topic.clone(), topic_id(member.client(), topic, ASK_LIMIT).ok()?))
-                };
-                let found: Vec<(String, String)> = topics.iter().filter_map(asked).collect();
-                ids.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+            loop {
+                match asked.recv_timeout(WATCH_INTERVAL) {
+                    Ok(()) => {
+                        let known = look();
+                        if answering.send(known).is_err() {
+                            return;
+                        }
+                    }
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        look();
+                    }
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                }
             }
         });
         if let Err(error) = &thread {
-            tracing::warn!(%error, "topics that are made anew are noticed only at an assignment");
+            tracing::error!(%error, "there is no thread to look at the topics: nothing can be read");
         }
-        Watch { stop: Some(stop), thread: thread.ok() }
+        Watch { asking: Some(asking), answered: Some(answered), thread: thread.ok() }
     }
 }
 
 /// The thread that asks for ids; it ends when this is dropped.
 struct Watch {
-    stop: Option<mpsc::SyncSender<()>>,
+    asking: Option<mpsc::SyncSender<()>>,
+    answered: Option<mpsc::Receiver<bool>>,
     thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Asks.
+    fn ask(&self) {
+        if let Some(asking) = &self.asking {
+            let _ = asking.send(());
+        }
+    }
+
+    /// Waits for the answer; whether it is one.
+    fn answered(&self) -> bool {
+        self.answered.as_ref().is_some_and(|answered| answered.recv().unwrap_or(false))
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop = None;
+        self.asking = None;
+        self.answered = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

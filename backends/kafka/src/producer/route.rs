@@ -61,9 +61,14 @@ pub(crate) fn choose(kept: Option<&Route>, now: &Route) -> Choice {
 impl Route {
     /// The partition of a collector.
     pub(crate) fn partition(&self, collector: &str) -> u32 {
-        let hash = xxhash_rust::xxh3::xxh3_64(collector.as_bytes());
-        (hash % u64::from(self.partitions.max(1))) as u32
+        partition(collector, self.partitions)
     }
+}
+
+/// The partition of a collector among so many.
+pub(crate) fn partition(collector: &str, partitions: u32) -> u32 {
+    let hash = xxhash_rust::xxh3::xxh3_64(collector.as_bytes());
+    (hash % u64::from(partitions.max(1))) as u32
 }
 
 /// The file, or none.
