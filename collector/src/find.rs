@@ -3,8 +3,9 @@
 //! One thread. It learns of changes from [`crate::watch`], and looks at everything again each `scan_interval`, which is what
 //! correctness rests on. A new file is opened in the moment it is seen, so that it can be read when its name is gone a moment later.
 //!
-//! A listing races with rotations: between two reads of a folder, names move from file to file. So a listing that brings a new file
-//! is believed only when a second look shows the same names on the same files.
+//! A listing races with rotations: between two reads of a folder, names move from file to file, and while one is read, a file may be
+//! seen under two names or under none. So a listing that differs from the one before is believed only when a second look shows the same names
+//! on the same files.
 //!
 //! It never reads a byte of a file, and decides nothing about what was read: that is the tailer's, who gets a [`Listing`] when names changed, and a
 //! nudge when only bytes came.
@@ -149,10 +150,13 @@ impl News<'_> {
     }
 }
 
+/// Which name stands on which file, sorted by name.
+type Names = Vec<(Arc<Path>, FileKey)>;
+
 /// What two looks must agree on.
-fn names(files: &[Looked]) -> Vec<(&Path, FileKey)> {
-    let mut names: Vec<_> = files.iter().map(|file| (&*file.path, file.key)).collect();
-    names.sort_unstable_by(|a, b| a.0.cmp(b.0));
+fn names(files: &[Looked]) -> Names {
+    let mut names: Names = files.iter().map(|file| (file.path.clone(), file.key)).collect();
+    names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     names
 }
 
@@ -173,6 +177,8 @@ pub(crate) struct Finder {
     /// Files of the spool, to be handed over once with the first listing.
     spooled: HashMap<StreamId, Vec<Seen>>,
     complained: HashSet<PathBuf>,
+    /// The names of each folder as they were last believed.
+    believed: HashMap<PathBuf, Names>,
     /// Folders whose names moved while they were read.
     unsteady: HashMap<PathBuf, Sight>,
     /// Chains of which somebody waits for a listing.
@@ -203,6 +209,7 @@ impl Finder {
             names: HashMap::new(),
             spooled,
             complained: HashSet::new(),
+            believed: HashMap::new(),
             unsteady: HashMap::new(),
             asked: HashMap::new(),
             at_start: true,
@@ -397,25 +404,26 @@ impl Finder {
         let mut sight = self.unsteady.remove(folder).unwrap_or_default();
         sight.moments += 1;
         sight.looked = self.look(folder);
-        let mut is_steady = false;
+        let mut now = names(&sight.looked);
+        let mut is_steady = !self.open_new(&mut sight) && self.believed.get(folder) == Some(&now);
         for _ in 0..LOOKS_LIMIT {
-            if !self.open_new(&mut sight) {
-                is_steady = true;
-                break;
-            }
-            let second = self.look(folder);
-            is_steady = names(&sight.looked) == names(&second);
-            let first = std::mem::replace(&mut sight.looked, second);
-            sight.passed.extend(first);
             if is_steady {
                 break;
             }
+            let first = std::mem::replace(&mut sight.looked, self.look(folder));
+            sight.passed.extend(first);
+            let then = std::mem::replace(&mut now, names(&sight.looked));
+            is_steady = !self.open_new(&mut sight) && now == then;
         }
         if !is_steady && sight.moments < MOMENTS_LIMIT {
             sight.passed.append(&mut sight.looked);
             self.unsteady.insert(folder.into(), sight);
             return None;
         }
+        match now.is_empty() {
+            true => self.believed.remove(folder),
+            false => self.believed.insert(folder.into(), now),
+        };
         let Sight { looked, passed, opened, refused, .. } = &mut sight;
         // What may not be opened is not there.
         looked.retain(|f| {

@@ -372,13 +372,16 @@ async fn a_client_that_goes_away_stops_its_query() {
 async fn limits_of_queries_name_themselves() {
     let query = QueryConfig {
         concurrency: 1,
-        queue_wait: Span::millis(20),
+        queue_wait: Span::millis(200),
         rows_limit: 5000,
         ..QueryConfig::default()
     };
-    let server = Server::over(Arc::new(EndlessStore::default()), query).await;
-    let count = "/select/logsql/query?query=*+%7C+stats+count()&timeout=50ms";
-    let answer = server.get(count).await;
+    let store = EndlessStore::default();
+    let started = store.started.clone();
+    let server = Server::over(Arc::new(store), query).await;
+    let count = "/select/logsql/query?query=*+%7C+stats+count()";
+    let answer = server.get(&format!("{count}&timeout=50ms")).await;
+    tokio::time::timeout(PATIENCE, started.notified()).await.expect("the scan started");
     assert_eq!((answer.status, &answer.json()["kind"]), (503, &json!("timeout")));
     assert!(
         answer.json()["error"].as_str().unwrap().contains("query.timeout"),
@@ -386,17 +389,10 @@ async fn limits_of_queries_name_themselves() {
         answer.json()
     );
 
-    let held = server.open("GET", "/select/logsql/query?query=*+%7C+stats+count()", "", b"").await;
-    let refused = tokio::time::timeout(PATIENCE, async {
-        loop {
-            // Until the other has its turn, this one may have it and time out.
-            let answer = server.get(count).await;
-            if answer.status == 429 {
-                return answer;
-            }
-        }
-    });
-    let refused = refused.await.unwrap();
+    let held = server.open("GET", count, "", b"").await;
+    tokio::time::timeout(PATIENCE, started.notified()).await.expect("the other has its turn");
+    let refused = server.get(count).await;
+    assert_eq!(refused.status, 429);
     assert!(refused.json()["error"].as_str().unwrap().contains("query.concurrency"));
     assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
     drop(held);
