@@ -516,3 +516,15 @@ fn a_missing_broker_is_waited_for_and_a_stop_ends_the_wait() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_missing_topic_is_made_as_configured_also_where_brokers_make_topics_themselves() -> Result<()> {
+    let kafka = Setup::brokers(1).property("auto.create.topics.enable", "true").start()?;
+    run(async {
+        let mut config = config(&kafka, "made");
+        config.partitions = 5;
+        let (_queue, _) = queue(&config, "node-1").await?;
+        assert_eq!(kafka.leaders(&config.topic)?.len(), 5);
+        Ok(())
+    })
+}

@@ -22,7 +22,9 @@ pub(crate) fn common(config: &KafkaConfig) -> Result<ClientConfig> {
         // A broker that comes back is found within a second, and one that is away is not hammered.
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("socket.nagle.disable", "true");
+        .set("socket.nagle.disable", "true")
+        // A topic that brokers make on their own, because somebody asked for it, has one partition and one copy.
+        .set("allow.auto.create.topics", "false");
     for (name, value) in &config.client {
         client.set(name, value);
     }

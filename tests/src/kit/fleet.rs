@@ -157,8 +157,9 @@ impl Fleet {
         let brokers = self.kafka.through(way)?;
         let brokers: Vec<String> = brokers.split(',').map(|broker| format!("'{broker}'")).collect();
         Ok(format!(
-            "kafka:\n  brokers: [{}]\n  topic: {topic}\n  group: {topic}\n  session_timeout: {SESSION_SECONDS}s\n  revoke_wait: 3s\n",
+            "kafka:\n  brokers: [{}]\n  topic: {topic}\n  group: {topic}\n  replication_factor: {}\n  session_timeout: {SESSION_SECONDS}s\n  revoke_wait: 3s\n",
             brokers.join(", "),
+            brokers.len().min(3),
             topic = self.topic
         ))
     }
