@@ -124,7 +124,7 @@ pub(crate) async fn until_stopped(
         futures_util::future::select_all(waits).await.0
     };
     let (name, ended) = tokio::select! {
-        () = stopped(stop) => return Ok(()),
+        () = stop.cancelled() => return Ok(()),
         ended = first => ended,
     };
     ended
@@ -147,15 +147,22 @@ pub(crate) async fn finish(steps: impl Future<Output = Result<()>>) -> Result<bo
     }
 }
 
-async fn stopped(stop: &CancellationToken) {
+/// A token that SIGTERM and Ctrl-C cancel. Made before anything is announced: what is told to stop while it starts stops in order too.
+///
+/// # Errors
+/// When the operating system does not let us hear of them.
+pub(crate) fn stop_at_signals() -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(_) => return stop.cancelled().await,
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
 }

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::metrics::{self, Sample};
 use crate::process::{
     self, STOP_LIMIT, default_data_dir, finish, listen, lock, runtime, serve, start_log,
-    until_stopped,
+    stop_at_signals, until_stopped,
 };
 use crate::receiving;
 use crate::reload::Reload;
@@ -41,7 +41,7 @@ pub(crate) fn main(args: &StandaloneArgs) -> Result<ExitCode> {
     });
     runtime()?.block_on(async {
         tokio::spawn(reload.run());
-        run(config, CancellationToken::new()).await
+        run(config, stop_at_signals()?).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -64,12 +64,16 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let config = configure(&standalone)?;
     start_log(&config.log)?;
     eprintln!("demo: writing {} lines a second of pods' logs into {}", args.rate, pods.display());
-    let stop = CancellationToken::new();
+    let runtime = runtime()?;
+    let stop = {
+        let _entered = runtime.enter();
+        stop_at_signals()?
+    };
     let writer = std::thread::Builder::new().name("demo".into()).spawn({
         let (stop, rate) = (stop.clone(), args.rate);
         move || crate::demo::run(&pods, rate, &stop)
     })?;
-    let outcome = runtime()?.block_on(run(config, stop.clone()));
+    let outcome = runtime.block_on(run(config, stop.clone()));
     stop.cancel();
     let written = writer.join();
     if remove {

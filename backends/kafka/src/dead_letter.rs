@@ -4,8 +4,10 @@
 //! is larger than the topic takes, the beginning is kept, and `dead.size` says how large it was.
 //!
 //! [`list`] shows what waits; [`replay`] sends letters to where they came from, or elsewhere, and counts them as done by committing their offsets to a
-//! group of its own, `<kafka.group>.dead-letters`.
+//! group of its own, `<kafka.group>.dead-letters`. An ingester that is killed before it commits writes a letter again; both pass over the second.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -273,9 +275,12 @@ impl Reader {
 /// # Errors
 /// When the brokers cannot be asked.
 pub fn list(config: &KafkaConfig, limit: usize) -> Result<Vec<DeadLetter>> {
-    let mut letters = Vec::new();
+    let (mut letters, mut seen) = (Vec::new(), HashSet::new());
     Reader::open(config)?.each(|_, message| {
-        letters.push(read(message));
+        let letter = read(message);
+        if seen.insert(identity(message, &letter)) {
+            letters.push(letter);
+        }
         Ok(letters.len() < limit)
     })?;
     Ok(letters)
@@ -288,38 +293,57 @@ pub fn list(config: &KafkaConfig, limit: usize) -> Result<Vec<DeadLetter>> {
 /// At the first letter that is not taken; those before it are done. `invalid` when a letter holds only the beginning of its message.
 pub fn replay(config: &KafkaConfig, target: Option<&str>) -> Result<u64> {
     let writer = Writer::connect(config)?;
-    let mut count = 0;
+    let (mut count, mut seen) = (0, HashSet::new());
     Reader::open(config)?.each(|consumer, message| {
         let letter = read(message);
-        if value(message, SIZE).is_some() {
-            return Err(Error::invalid(format!(
-                "the letter of {}/{} at {} holds only the beginning of its message: replay it from its topic",
-                letter.topic, letter.partition, letter.offset
-            )));
+        if seen.insert(identity(message, &letter)) {
+            send_again(&writer, message, &letter, target)?;
+            count += 1;
         }
-        let topic = target.unwrap_or(&letter.topic);
-        let mut headers = OwnedHeaders::new();
-        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-            if !header.key.starts_with(OURS) {
-                headers = headers.insert(header);
-            }
-        }
-        let mut record = BaseRecord::with_opaque_to(topic, Box::default());
-        record.headers = Some(headers);
-        record.key = message.key();
-        record.payload = message.payload();
-        if target.is_none() {
-            record.partition = i32::try_from(letter.partition).ok();
-        }
-        writer.send(record)?;
         let mut done = TopicPartitionList::new();
-        done.add_partition_offset(message.topic(), message.partition(), Offset::Offset(message.offset() + 1))
+        let next = Offset::Offset(message.offset() + 1);
+        done.add_partition_offset(message.topic(), message.partition(), next)
             .and_then(|()| consumer.commit(&done, CommitMode::Sync))
             .map_err(|e| client::error("count a dead letter as replayed", e))?;
-        count += 1;
         Ok(true)
     })?;
     Ok(count)
+}
+
+fn send_again(
+    writer: &Writer,
+    message: &BorrowedMessage<'_>,
+    letter: &DeadLetter,
+    target: Option<&str>,
+) -> Result<()> {
+    if value(message, SIZE).is_some() {
+        return Err(Error::invalid(format!(
+            "the letter of {}/{} at {} holds only the beginning of its message: replay it from its topic",
+            letter.topic, letter.partition, letter.offset
+        )));
+    }
+    let mut headers = OwnedHeaders::new();
+    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+        if !header.key.starts_with(OURS) {
+            headers = headers.insert(header);
+        }
+    }
+    let mut record = BaseRecord::with_opaque_to(target.unwrap_or(&letter.topic), Box::default());
+    record.headers = Some(headers);
+    record.key = message.key();
+    record.payload = message.payload();
+    if target.is_none() {
+        record.partition = i32::try_from(letter.partition).ok();
+    }
+    writer.send(record)
+}
+
+/// The same for two letters of one message. A place alone does not say that: a topic that was made anew has other messages there.
+fn identity(message: &BorrowedMessage<'_>, letter: &DeadLetter) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&letter.topic, letter.partition, letter.offset).hash(&mut hasher);
+    (message.key(), message.payload()).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn value<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {

@@ -17,7 +17,9 @@ use crate::api;
 use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics::{self, Sample};
-use crate::process::{STOP_LIMIT, finish, listen, lock, serve, start_log, until_stopped};
+use crate::process::{
+    STOP_LIMIT, finish, listen, lock, serve, start_log, stop_at_signals, until_stopped,
+};
 use crate::reload::Reload;
 use crate::sources;
 
@@ -29,7 +31,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || complete(&args));
     let runtime = rookery_collector::process::runtime()?;
-    runtime.block_on(run(config, reload, CancellationToken::new()))?;
+    runtime.block_on(async { run(config, reload, stop_at_signals()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
 

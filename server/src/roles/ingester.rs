@@ -18,7 +18,7 @@ use crate::api;
 use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics;
-use crate::process::{finish, listen, runtime, serve, start_log, until_stopped};
+use crate::process::{finish, listen, runtime, serve, start_log, stop_at_signals, until_stopped};
 use crate::receiving;
 use crate::reload::Reload;
 
@@ -33,7 +33,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     let log = start_log(&config.log)?;
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || configure(&args));
-    runtime()?.block_on(run(config, reload, CancellationToken::new()))?;
+    runtime()?.block_on(async { run(config, reload, stop_at_signals()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,7 +21,7 @@ use crate::api;
 use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics;
-use crate::process::{finish, listen, runtime, serve, start_log, until_stopped};
+use crate::process::{finish, listen, runtime, serve, start_log, stop_at_signals, until_stopped};
 use crate::reload::Reload;
 
 /// `rookery query`
@@ -31,7 +31,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     let log = start_log(&config.log)?;
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || configure(&args));
-    runtime()?.block_on(run(config, reload, CancellationToken::new()))?;
+    runtime()?.block_on(async { run(config, reload, stop_at_signals()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,12 +103,13 @@ async fn connect(config: Config, reached: Waiting, closing: CancellationToken) -
     Ok(())
 }
 
-/// Hands a request on once the store was reached; before, only health can be asked.
+/// Hands a request on once the store was reached; before, only health and metrics can be asked.
 async fn ask(State((reached, url)): State<(Waiting, String)>, request: Request<Body>) -> Response {
     use tower::ServiceExt as _;
     match reached.get() {
         Some(reached) => reached.routes.clone().oneshot(request).await.into_response(),
         None if request.uri().path() == "/healthz" => "ok\n".into_response(),
+        None if request.uri().path() == "/metrics" => api::counted(&metrics::registry(Vec::new)),
         None => {
             let error = Error::unavailable(format!("waiting for ClickHouse at {url}"));
             (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()

@@ -243,6 +243,14 @@ impl Rookery {
         self.signal(Signal::CONT)
     }
 
+    /// SIGHUP: it reads its configuration again.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         Ok(kill_process(id.context("a process has an id")?, signal)?)
