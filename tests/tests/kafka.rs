@@ -248,6 +248,33 @@ fn a_member_that_is_cut_off_loses_its_partitions_and_what_it_had_comes_to_anothe
 }
 
 #[test]
+fn a_partition_that_was_held_when_it_was_lost_is_read_when_it_comes_back() -> Result<()> {
+    let kafka = Setup::brokers(1).proxies(1).start()?;
+    run(async {
+        let topic = unique("held");
+        let mut far = config_of(&kafka.through(0)?, &topic);
+        far.partitions = 1;
+        let near =
+            rookery_kafka::KafkaConfig { brokers: vec![kafka.bootstrap().into()], ..far.clone() };
+        let (queue, _) = queue(&near, "node-1").await?;
+        let mut source = Source::new("node-1", 2);
+        queue.send(source.batch(10, "x")).await?.wait().await?;
+        let (mut first, _) = subscription(&far).await?;
+        let (id, _) = delivery(&mut first).await?;
+        first.hold(id.partition, true);
+        kafka.proxy(0, 0)?.cut();
+        let (mut second, _) = subscription(&near).await?;
+        let mut reader = Reader::default();
+        reader.read(&mut second, &source.ends()).await?;
+        kafka.proxy(0, 0)?.pass();
+        while !matches!(next(&mut first).await?, Event::Lost(_)) {}
+        drop(second);
+        queue.send(source.batch(10, "y")).await?.wait().await?;
+        reader.read(&mut first, &source.ends()).await
+    })
+}
+
+#[test]
 fn a_topic_made_anew_is_read_from_its_beginning() -> Result<()> {
     let kafka = Kafka::shared()?;
     run(async {

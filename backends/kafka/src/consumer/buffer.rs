@@ -42,6 +42,8 @@ struct Progress {
     epoch: i32,
     committed: u64,
     is_held: bool,
+    /// Whether librdkafka was told not to fetch it.
+    is_paused: bool,
 }
 
 struct Held {
@@ -197,6 +199,7 @@ impl Buffer {
                 epoch: -1,
                 committed: committed.unwrap_or(0),
                 is_held: false,
+                is_paused: false,
                 place,
             };
             state.owned.insert(progress.place.number, progress);
@@ -313,6 +316,19 @@ impl Buffer {
     /// All partitions that are here.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.state().owned.values().map(|progress| progress.place.clone()).collect()
+    }
+
+    /// The partitions that are here and paused.
+    pub(crate) fn paused(&self) -> BTreeSet<u32> {
+        let state = self.state();
+        state.owned.iter().filter(|(_, p)| p.is_paused).map(|(number, _)| *number).collect()
+    }
+
+    /// Notes that librdkafka paused exactly these of the partitions that are here.
+    pub(crate) fn set_paused(&self, numbers: &BTreeSet<u32>) {
+        for (number, progress) in &mut self.state().owned {
+            progress.is_paused = numbers.contains(number);
+        }
     }
 
     /// One of them.

@@ -97,7 +97,9 @@ impl Context {
             places.push((place, committed));
         }
         self.buffer.assign(places);
-        if let Err(error) = consumer.incremental_assign(&starts) {
+        // A pause outlives an assignment: a partition that was lost while it was paused would come back and never be read.
+        let resumed = consumer.resume(&starts.clone());
+        if let Err(error) = resumed.and_then(|()| consumer.incremental_assign(&starts)) {
             tracing::warn!(%error, "Kafka did not take an assignment");
         }
         validate(consumer, &starts);

@@ -1,6 +1,6 @@
 //! The thread that polls: decodes, pauses, writes dead letters, and notices topics that were made anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -81,7 +81,6 @@ impl Thread {
             buffer: buffer.clone(),
             stats,
             stop: stop.clone(),
-            paused: BTreeSet::new(),
             stalled: BTreeMap::new(),
             is_full: false,
             ids: Arc::default(),
@@ -165,7 +164,6 @@ struct Poller {
     letters: Writer,
     decoder: message::Decoder,
     member: Arc<Member>,
-    paused: BTreeSet<u32>,
     /// Partitions whose dead letter could not be written, and when to try again.
     stalled: BTreeMap<u32, Instant>,
     is_full: bool,
@@ -250,7 +248,6 @@ impl Poller {
             match join(&self.config, &self.buffer, &self.stats, &self.stop) {
                 Ok(member) => {
                     self.member = member;
-                    self.paused.clear();
                     self.stalled.clear();
                     return;
                 }
@@ -275,8 +272,7 @@ impl Poller {
         let now = Instant::now();
         self.stalled.retain(|_, until| *until > now);
         wanted.extend(self.stalled.keys());
-        // What left and came back is not paused.
-        self.paused.retain(|number| places.iter().any(|place| place.number == *number));
+        let paused = self.buffer.paused();
         let list = |wants: &dyn Fn(u32) -> bool| {
             let mut list = TopicPartitionList::new();
             for place in places.iter().filter(|place| wants(place.number)) {
@@ -284,16 +280,15 @@ impl Poller {
             }
             list
         };
-        let pause = list(&|number| wanted.contains(&number) && !self.paused.contains(&number));
-        let resume = list(&|number| !wanted.contains(&number) && self.paused.contains(&number));
+        let pause = list(&|number| wanted.contains(&number) && !paused.contains(&number));
+        let resume = list(&|number| !wanted.contains(&number) && paused.contains(&number));
         if pause.count() > 0 && self.member.pause(&pause).is_err() {
             return;
         }
         if resume.count() > 0 && self.member.resume(&resume).is_err() {
             return;
         }
-        wanted.retain(|number| places.iter().any(|place| place.number == *number));
-        self.paused = wanted;
+        self.buffer.set_paused(&wanted);
     }
 
     /// Takes messages whose topics are, after they came, still what they were at the assignment: what was fetched before is then of the same topic. The question is asked while they
@@ -314,9 +309,17 @@ impl Poller {
             Stats::since(&self.stats.decode_micros, started);
             decoded.push((place, message, batch));
         }
+        let mut said = Instant::now();
         while !watch.answered() {
             if self.stops() {
                 return;
+            }
+            if said.elapsed() > SAY_INTERVAL {
+                tracing::warn!(
+                    brokers = self.config.bootstrap(),
+                    "the brokers do not say whether the topics are still the same: what came waits"
+                );
+                said = Instant::now();
             }
             watch.ask();
         }
@@ -450,9 +453,10 @@ impl Poller {
             if let Err(error) = added {
                 tracing::warn!(%error, "a start is not one");
             }
-            self.paused.remove(&place.number);
         }
         let again = self.member.incremental_unassign(&old);
+        // A pause outlives an assignment.
+        let again = again.and_then(|()| self.member.resume(&old));
         if let Err(error) = again.and_then(|()| self.member.incremental_assign(&new)) {
             tracing::warn!(%error, "Kafka did not take an assignment");
         }
