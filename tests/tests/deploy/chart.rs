@@ -430,6 +430,11 @@ fn secrets_are_named_and_never_contained() -> Result<()> {
     assert_eq!(secret("DaemonSet", "-collector", password).as_deref(), Some("kafka-writer"));
     assert_eq!(secret("StatefulSet", "-ingester", password).as_deref(), Some("kafka-reader"));
     assert_eq!(secret("Deployment", "-query", password), None);
+    let config = one(objects, "ConfigMap", "-query");
+    let authority = "/etc/rookery/clickhouse-ca/ca.crt";
+    assert!(at(config, "/data/rookery.yaml").contains(authority));
+    let query = one(objects, "Deployment", "-query").to_string();
+    assert!(query.contains("clickhouse-ca"), "{query}");
     // A node holds nothing that opens ClickHouse.
     let mounted = one(objects, "DaemonSet", "-collector").to_string();
     assert!(!mounted.contains("clickhouse"), "{mounted}");
