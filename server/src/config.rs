@@ -204,16 +204,16 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_its_place_and_the_nearest_right_one() {
-        let error = parse("log: info\ningester:\n  block_rowz: 5\n").unwrap_err().to_string();
+        let error = parse("log: info\ncollector:\n  threadz: 5\n").unwrap_err().to_string();
         assert!(error.contains("rookery.yaml:3"), "{error}");
-        assert!(error.contains("did you mean `block_rows`?"), "{error}");
+        assert!(error.contains("did you mean `threads`?"), "{error}");
     }
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let environment = [("ROOKERY_INGESTER_BLOCK_ROWS".into(), "7".into())].into_iter();
-        let config = Config::parse("f", "ingester:\n  block_rows: 5\n", environment).unwrap();
-        assert_eq!(config.ingester.block_rows, 7);
+        let environment = [("ROOKERY_COLLECTOR_THREADS".into(), "7".into())].into_iter();
+        let config = Config::parse("f", "collector:\n  threads: 5\n", environment).unwrap();
+        assert_eq!(config.collector.threads, 7);
     }
 
     #[test]

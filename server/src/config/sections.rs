@@ -23,15 +23,26 @@ pub(crate) use self::absent::*;
 
 #[cfg(not(feature = "full"))]
 mod absent {
-    use schemars::JsonSchema;
-    use serde::de::IgnoredAny;
-    use serde::{Deserialize, Deserializer, Serialize};
+    use super::unread::Unread;
 
     /// The sections that this build does not look at.
     pub(crate) const UNREAD: &[&str] = &["clickhouse", "ingester", "query", "receiver", "store"];
 
+    pub(crate) type ClickHouseConfig = Unread;
+    pub(crate) type IngesterConfig = Unread;
+    pub(crate) type ParquetConfig = Unread;
+    pub(crate) type QueryConfig = Unread;
+    pub(crate) type ReceiverConfig = Unread;
+}
+
+#[cfg(any(test, not(feature = "full")))]
+mod unread {
+    use schemars::JsonSchema;
+    use serde::de::IgnoredAny;
+    use serde::{Deserialize, Deserializer, Serialize};
+
     /// A section of a role that is not in this build.
-    #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
     pub(crate) struct Unread {}
 
     impl<'de> Deserialize<'de> for Unread {
@@ -48,9 +59,14 @@ mod absent {
         }
     }
 
-    pub(crate) type ClickHouseConfig = Unread;
-    pub(crate) type IngesterConfig = Unread;
-    pub(crate) type ParquetConfig = Unread;
-    pub(crate) type QueryConfig = Unread;
-    pub(crate) type ReceiverConfig = Unread;
+    #[cfg(test)]
+    #[test]
+    fn whatever_stands_in_a_section_that_is_not_read_is_taken() {
+        for text in ["", "null", "{url: 'http://c:8123', retention: {tenants: {a: 1d}}}", "[1, x]"]
+        {
+            let read: Unread = serde_yaml_ng::from_str(text).unwrap();
+            read.validate().unwrap();
+            assert_eq!(read, Unread::default());
+        }
+    }
 }
