@@ -470,8 +470,11 @@ pub(super) fn refused(file: &Path, variables: &[(String, String)]) -> Result<Opt
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     let output = command.output()?;
     let text = printed(&output);
+    // The binary of the tests is built without TLS, the images with it: it reads every key, and refuses only for that.
+    let asks_for_tls = text.contains("needs a build with TLS");
     // A variable that names no key is only warned of.
-    let is_right = output.status.success() && !text.contains("names no configuration key");
+    let is_right =
+        (output.status.success() || asks_for_tls) && !text.contains("names no configuration key");
     Ok((!is_right).then(|| text.trim().to_owned()))
 }
 
