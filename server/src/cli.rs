@@ -8,21 +8,63 @@ use clap::{Args, Parser, Subcommand};
 /// Logs from rotating files to a search in the browser: nothing lost, nothing doubled.
 ///
 /// Without a sub-command it runs `standalone`: it collects the logs of this machine and serves the page.
+#[cfg(feature = "full")]
 #[derive(Debug, Parser)]
 #[command(name = "rookery", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    command: Option<Command>,
     #[command(flatten)]
-    pub(crate) standalone: StandaloneArgs,
+    standalone: StandaloneArgs,
 }
 
+#[cfg(feature = "full")]
+impl Cli {
+    /// What is to be done.
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Full(FullCommand::Standalone(self.standalone)))
+    }
+}
+
+/// The logs of this machine into Kafka: nothing lost, nothing doubled.
+///
+/// This build has the collector's role alone. Sections of a configuration that are for other roles are not looked at.
+#[cfg(not(feature = "full"))]
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[cfg(not(feature = "full"))]
+impl Cli {
+    /// What is to be done.
+    pub(crate) fn command(self) -> Command {
+        self.command
+    }
+}
+
+/// What every build can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[cfg(feature = "full")]
+    #[command(flatten)]
+    Full(FullCommand),
+    /// Collect the logs of this machine into Kafka.
+    #[command(display_order = 1)]
+    Collector(RoleArgs),
+    /// Read a configuration file and say what is wrong with it.
+    CheckConfig(CheckConfigArgs),
+    /// Print the reference of all configuration keys, as Markdown.
+    ConfigReference,
+}
+
+/// What the build with every role can do besides.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FullCommand {
     /// Collect, store and search on this machine, in one process.
     Standalone(StandaloneArgs),
-    /// Collect the logs of this machine into Kafka.
-    Collector(RoleArgs),
     /// Move logs from Kafka into ClickHouse, exactly once.
     Ingester(RoleArgs),
     /// Serve search and the page over ClickHouse.
@@ -39,10 +81,6 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// Say what was read, stored, shed and lost, stream by stream. Exits with 1 when the sums do not balance.
     Ledger(LedgerArgs),
-    /// Read a configuration file and say what is wrong with it.
-    CheckConfig(CheckConfigArgs),
-    /// Print the reference of all configuration keys, as Markdown.
-    ConfigReference,
     /// Make the tokens with which others push.
     #[command(subcommand)]
     Token(TokenCommand),

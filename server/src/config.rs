@@ -1,9 +1,10 @@
 //! The configuration: one YAML file, overridden by `ROOKERY_<PATH>` variables, overridden by flags.
 //!
 //! Each part owns its own section; this file only names the sections. An unknown key is an error that names the nearest
-//! right one and the place in the file.
+//! right one and the place in the file. Sections of roles that a build lacks are not looked at.
 
 mod reference;
+mod sections;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,17 +36,17 @@ pub(crate) struct Config {
     /// What is collected, and how.
     pub(crate) collector: rookery_collector::CollectorConfig,
     /// How batches become blocks.
-    pub(crate) ingester: rookery_ingester::IngesterConfig,
+    pub(crate) ingester: sections::IngesterConfig,
     /// The embedded store.
-    pub(crate) store: rookery_parquet::ParquetConfig,
+    pub(crate) store: sections::ParquetConfig,
     /// The brokers between collectors and ingesters, for the roles of a fleet.
     pub(crate) kafka: rookery_kafka::KafkaConfig,
     /// The store of a fleet.
-    pub(crate) clickhouse: rookery_clickhouse::ClickHouseConfig,
+    pub(crate) clickhouse: sections::ClickHouseConfig,
     /// Queries, and the limits on them.
-    pub(crate) query: rookery_query::config::QueryConfig,
+    pub(crate) query: sections::QueryConfig,
     /// What may be pushed, and by whom.
-    pub(crate) receiver: rookery_receiver::ReceiverConfig,
+    pub(crate) receiver: sections::ReceiverConfig,
 }
 
 impl Default for Config {
@@ -79,6 +80,15 @@ impl Config {
         Self::parse(&name, &text, environment)
     }
 
+    /// Says what cannot be right for any role. What one role needs, it asks for when it starts.
+    fn check(&self) -> Result<()> {
+        self.collector.check()?;
+        self.kafka.check_what_is_said()?;
+        self.store.validate().context("store")?;
+        self.clickhouse.validate()?;
+        Ok(())
+    }
+
     fn parse(
         name: &str,
         text: &str,
@@ -93,7 +103,7 @@ impl Config {
         let mut value: Value =
             serde_yaml_ng::from_str(text).with_context(|| format!("{name} is not YAML"))?;
         let keys = reference::keys();
-        for (variable, text) in environment {
+        for (variable, text) in environment.filter(|(variable, _)| !is_unread(variable)) {
             let Some(path) = keys.iter().find(|key| reference::variable(key) == variable) else {
                 let names: Vec<String> = keys.iter().map(|key| reference::variable(key)).collect();
                 let near = nearest(&variable, names.iter().map(String::as_str));
@@ -120,6 +130,11 @@ impl Config {
         let name = format!("{name} with the environment");
         serde_path_to_error::deserialize(value).map_err(|e| explain(&name, &e))
     }
+}
+
+/// Whether a variable is for a section that this build does not look at.
+fn is_unread(variable: &str) -> bool {
+    sections::UNREAD.iter().any(|section| variable.starts_with(&reference::variable(section)))
 }
 
 fn set(value: &mut Value, path: &str, leaf: Value) {
@@ -167,7 +182,8 @@ fn explain(name: &str, error: &serde_path_to_error::Error<serde_yaml_ng::Error>)
 
 /// `rookery check-config FILE`
 pub(crate) fn check(args: &CheckConfigArgs) -> Result<ExitCode> {
-    Config::load(Some(&args.file))?;
+    let config = Config::load(Some(&args.file))?;
+    config.check().with_context(|| format!("{} is not right", args.file.display()))?;
     println!("{} is right", args.file.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -188,16 +204,16 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_its_place_and_the_nearest_right_one() {
-        let error = parse("log: info\ningester:\n  block_rowz: 5\n").unwrap_err().to_string();
+        let error = parse("log: info\ncollector:\n  threadz: 5\n").unwrap_err().to_string();
         assert!(error.contains("rookery.yaml:3"), "{error}");
-        assert!(error.contains("did you mean `block_rows`?"), "{error}");
+        assert!(error.contains("did you mean `threads`?"), "{error}");
     }
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let environment = [("ROOKERY_INGESTER_BLOCK_ROWS".into(), "7".into())].into_iter();
-        let config = Config::parse("f", "ingester:\n  block_rows: 5\n", environment).unwrap();
-        assert_eq!(config.ingester.block_rows, 7);
+        let environment = [("ROOKERY_COLLECTOR_THREADS".into(), "7".into())].into_iter();
+        let config = Config::parse("f", "collector:\n  threads: 5\n", environment).unwrap();
+        assert_eq!(config.collector.threads, 7);
     }
 
     #[test]
@@ -216,6 +232,48 @@ mod tests {
         assert_eq!(set("ROOKERY_COLLECTOR_THREADS", "2").collector.threads, 2);
         let pods = set("ROOKERY_COLLECTOR_PODS", "{directory: /p}").collector.pods;
         assert_eq!(pods.unwrap().directory, Path::new("/p"));
+    }
+
+    #[test]
+    fn the_name_may_stand_in_the_file_and_the_password_in_the_environment() {
+        let file = "kafka:\n  brokers: [k:9092]\n  sasl: {mechanism: PLAIN, username: ada}\n";
+        let without = parse(file).unwrap();
+        without.check().unwrap();
+        let error = without.kafka.check().unwrap_err().to_string();
+        assert!(error.contains("ROOKERY_KAFKA_SASL_PASSWORD"), "{error}");
+
+        let environment = [("ROOKERY_KAFKA_SASL_PASSWORD".into(), "007".into())].into_iter();
+        let config = Config::parse("f", file, environment).unwrap();
+        config.kafka.check().unwrap();
+        let sasl = config.kafka.sasl.unwrap();
+        assert_eq!((sasl.username.as_str(), sasl.password.as_str()), ("ada", "007"));
+    }
+
+    #[cfg(not(feature = "full"))]
+    #[test]
+    fn sections_of_roles_that_are_not_built_in_are_not_looked_at() {
+        let text = "clickhouse: {url: 'http://c:8123'}\nquery: {no_such_key: 5}\ncollector: {cluster: a}\n";
+        let environment = [("ROOKERY_CLICKHOUSE_PASSWORD".into(), "secret".into())].into_iter();
+        let config = Config::parse("f", text, environment).unwrap();
+        assert_eq!(config.collector.cluster, "a");
+        assert!(parse("collector: {no_such_key: 5}\n").is_err(), "its own sections are");
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn a_configuration_that_needs_tls_is_refused_by_a_build_without_it() {
+        for text in ["kafka: {tls: {enabled: true}}", "kafka: {sasl: {username: ada}}"] {
+            let error = format!("{:#}", parse(text).unwrap().check().unwrap_err());
+            assert!(error.contains("--features tls"), "{error}");
+        }
+    }
+
+    #[cfg(all(feature = "full", not(feature = "tls")))]
+    #[test]
+    fn https_to_clickhouse_is_refused_by_a_build_without_tls() {
+        let config = parse("clickhouse: {url: 'https://c:8443'}").unwrap();
+        let error = format!("{:#}", config.check().unwrap_err());
+        assert!(error.contains("--features tls"), "{error}");
     }
 
     #[test]

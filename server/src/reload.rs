@@ -133,7 +133,7 @@ mod tests {
     fn what_can_be_changed_is_changed_and_the_rest_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rookery.yaml");
-        std::fs::write(&file, "ingester: {block_rows: 5}\nqueue_limit: 1MiB\n").unwrap();
+        std::fs::write(&file, "collector: {threads: 5}\nqueue_limit: 1MiB\n").unwrap();
         let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
         let mut reload = Reload {
             started: Config::default(),
@@ -144,21 +144,21 @@ mod tests {
             }),
             changes: Vec::new(),
         }
-        .with("ingester", {
+        .with("collector", {
             let seen = seen.clone();
             move |config| {
-                seen.lock().unwrap().push(config.ingester.block_rows);
+                seen.lock().unwrap().push(config.collector.threads);
                 Ok(())
             }
         });
         let text = reload.reload().unwrap();
         assert!(
-            text.contains("changed: ingester") && text.contains("start: queue_limit"),
+            text.contains("changed: collector") && text.contains("start: queue_limit"),
             "{text}"
         );
         assert_eq!(*seen.lock().unwrap(), [5]);
 
-        std::fs::write(&file, "ingester: {block_rowz: 7}\n").unwrap();
+        std::fs::write(&file, "collector: {threadz: 7}\n").unwrap();
         assert!(reload.reload().is_err());
         assert_eq!(*seen.lock().unwrap(), [5], "a wrong configuration changes nothing");
     }

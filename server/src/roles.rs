@@ -11,10 +11,15 @@
 pub(crate) mod collector;
 mod late;
 
+#[cfg(feature = "full")]
 pub(crate) mod dead_letter;
+#[cfg(feature = "full")]
 pub(crate) mod ingester;
+#[cfg(feature = "full")]
 pub(crate) mod migrate;
+#[cfg(feature = "full")]
 pub(crate) mod query;
+#[cfg(feature = "full")]
 pub(crate) mod receiver;
 
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@
 //! (`cancel_http_readonly_queries_on_client_close`). Arrow's own buffers are compressed (lz4), HTTP is not.
 
 mod error;
+mod http;
 mod param;
 
 use std::collections::VecDeque;
@@ -83,7 +84,7 @@ impl Client {
     /// `invalid` when the configuration cannot work; when the password's file cannot be read.
     pub fn new(config: &ClickHouseConfig) -> Result<Self> {
         config.validate()?;
-        let http = clickhouse::Client::default()
+        let http = http::client(config)?
             .with_url(&config.url)
             .with_database(&config.database)
             .with_user(&config.user)

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct ClickHouseConfig {
     /// The server's HTTP interface: `http://host:8123`, or `https://host:8443`.
     pub url: String,
+    /// With https, a file with the certificate of the authority that signed the server's, in PEM; the system's authorities when it is not
+    /// given.
+    pub ca_file: Option<PathBuf>,
     /// The database that holds the tables; it is made where it is missing.
     pub database: String,
     /// Who asks.
@@ -48,6 +51,7 @@ impl Default for ClickHouseConfig {
     fn default() -> Self {
         Self {
             url: "http://localhost:8123".into(),
+            ca_file: None,
             database: "rookery".into(),
             user: "default".into(),
             password: Secret::default(),
@@ -186,9 +190,13 @@ impl ClickHouseConfig {
         if self.url.starts_with("https://") {
             if !cfg!(feature = "tls") {
                 return Err(Error::invalid(
-                    "clickhouse.url is https: this binary was built without the feature `tls`",
+                    "clickhouse.url with https needs a build with TLS: this one is without; use the container image, or build with `--features tls`",
                 ));
             }
+        } else if self.ca_file.is_some() {
+            return Err(Error::invalid(
+                "clickhouse.ca_file is set, but clickhouse.url is not https: nothing would be encrypted",
+            ));
         } else if !self.url.starts_with("http://") {
             return Err(Error::invalid(
                 "clickhouse.url must start with http:// or https://, for example http://localhost:8123",
@@ -237,5 +245,6 @@ mod tests {
         assert!(wrong(|c| c.engine = Engine::Replicated).contains("clickhouse.cluster"));
         assert!(wrong(|c| c.url = "http://me:secret@host".into()).contains("clickhouse.user"));
         assert!(wrong(|c| c.url = "host:9000".into()).contains("http://"));
+        assert!(wrong(|c| c.ca_file = Some("/ca.crt".into())).contains("clickhouse.ca_file"));
     }
 }

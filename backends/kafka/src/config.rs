@@ -107,9 +107,19 @@ pub struct SaslConfig {
     #[serde(default)]
     pub mechanism: SaslMechanism,
     /// The name.
+    #[serde(default)]
     pub username: String,
-    /// The password. It is never printed.
+    /// The password. It is never printed. It need not stand in the file: its variable does as well.
+    #[serde(default)]
     pub password: String,
+}
+
+impl SaslConfig {
+    /// The key without which nobody can be shown to the broker.
+    fn missing(&self) -> Option<&'static str> {
+        let keys = [("username", &self.username), ("password", &self.password)];
+        keys.into_iter().find(|(_, text)| text.is_empty()).map(|(key, _)| key)
+    }
 }
 
 impl fmt::Debug for SaslConfig {
@@ -232,15 +242,31 @@ impl KafkaConfig {
         self.brokers.join(",")
     }
 
-    /// Says what cannot be right.
+    /// Says what cannot be right, and what is missing to connect.
     ///
     /// # Errors
     /// `invalid`, with the key and what to write instead.
     pub fn check(&self) -> Result<()> {
-        let wrong = |text: String| Err(Error::invalid(text));
         if self.brokers.is_empty() {
-            return wrong("kafka.brokers is empty: name at least one as host:port".into());
+            return Err(Error::invalid("kafka.brokers is empty: name at least one as host:port"));
         }
+        if let Some(sasl) = &self.sasl
+            && let Some(key) = sasl.missing()
+        {
+            let variable = format!("ROOKERY_KAFKA_SASL_{}", key.to_uppercase());
+            return Err(Error::invalid(format!(
+                "kafka.sasl.{key} is missing: write it, or give it in the variable {variable}"
+            )));
+        }
+        self.check_what_is_said()
+    }
+
+    /// Says what cannot be right, whatever else may come from elsewhere: a file may leave the brokers and the password to variables.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_what_is_said(&self) -> Result<()> {
+        let wrong = |text: String| Err(Error::invalid(text));
         if let Some(broker) = self.brokers.iter().find(|b| !b.contains(':') || b.contains(',')) {
             return wrong(format!("kafka.brokers: {broker:?} is not host:port"));
         }
@@ -345,6 +371,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_without_a_password_is_said_before_the_start() {
+        let sasl = |username: &str, password: &str| {
+            let (username, password) = (username.into(), password.into());
+            Some(SaslConfig { mechanism: SaslMechanism::Plain, username, password })
+        };
+        for (missing, key) in [(sasl("ada", ""), "PASSWORD"), (sasl("", "s3cret"), "USERNAME")] {
+            let config = KafkaConfig { sasl: missing, ..config() };
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(&format!("ROOKERY_KAFKA_SASL_{key}")), "{error}");
+            config.check_what_is_said().unwrap();
+        }
+        KafkaConfig { sasl: sasl("ada", "s3cret"), ..config() }.check().unwrap();
+    }
+
     #[cfg(not(feature = "tls"))]
     #[test]
     fn a_build_without_tls_says_so() {
@@ -352,7 +393,7 @@ mod tests {
         let error = KafkaConfig { tls, ..config() }.check().unwrap_err();
         assert!(error.to_string().contains("--features tls"), "{error}");
         let sasl = |mechanism| {
-            Some(SaslConfig { mechanism, username: String::new(), password: String::new() })
+            Some(SaslConfig { mechanism, username: "ada".into(), password: "s3cret".into() })
         };
         assert!(
             KafkaConfig { sasl: sasl(SaslMechanism::ScramSha256), ..config() }.check().is_err()

@@ -430,6 +430,11 @@ fn secrets_are_named_and_never_contained() -> Result<()> {
     assert_eq!(secret("DaemonSet", "-collector", password).as_deref(), Some("kafka-writer"));
     assert_eq!(secret("StatefulSet", "-ingester", password).as_deref(), Some("kafka-reader"));
     assert_eq!(secret("Deployment", "-query", password), None);
+    let config = one(objects, "ConfigMap", "-query");
+    let authority = "/etc/rookery/clickhouse-ca/ca.crt";
+    assert!(at(config, "/data/rookery.yaml").contains(authority));
+    let query = one(objects, "Deployment", "-query").to_string();
+    assert!(query.contains("clickhouse-ca"), "{query}");
     // A node holds nothing that opens ClickHouse.
     let mounted = one(objects, "DaemonSet", "-collector").to_string();
     assert!(!mounted.contains("clickhouse"), "{mounted}");
@@ -465,8 +470,11 @@ pub(super) fn refused(file: &Path, variables: &[(String, String)]) -> Result<Opt
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     let output = command.output()?;
     let text = printed(&output);
+    // The binary of the tests is built without TLS, the images with it: it reads every key, and refuses only for that.
+    let asks_for_tls = text.contains("needs a build with TLS");
     // A variable that names no key is only warned of.
-    let is_right = output.status.success() && !text.contains("names no configuration key");
+    let is_right =
+        (output.status.success() || asks_for_tls) && !text.contains("names no configuration key");
     Ok((!is_right).then(|| text.trim().to_owned()))
 }
 

@@ -485,17 +485,13 @@ impl Poller {
         };
         let thread = std::thread::Builder::new().name("kafka-topics".into()).spawn(move || {
             loop {
-                match asked.recv_timeout(WATCH_INTERVAL) {
-                    Ok(()) => {
-                        let known = look();
-                        if answering.send(known).is_err() {
-                            return;
-                        }
-                    }
-                    Err(mpsc::RecvTimeoutError::Timeout) => {
-                        look();
-                    }
-                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                let question = asked.recv_timeout(WATCH_INTERVAL);
+                if question == Err(mpsc::RecvTimeoutError::Disconnected) {
+                    return;
+                }
+                let known = look();
+                if question.is_ok() && answering.send(known).is_err() {
+                    return;
                 }
             }
         });

@@ -22,6 +22,7 @@ come by environment or as files from Secrets.
 {{- define "rookery.config.clickhouse" -}}
 {{- $section := pick .Values.clickhouse "url" "database" "user" "engine" -}}
 {{- if .Values.clickhouse.cluster -}}{{- $_ := set $section "cluster" .Values.clickhouse.cluster -}}{{- end -}}
+{{- if .Values.clickhouse.caSecret -}}{{- $_ := set $section "ca_file" "/etc/rookery/clickhouse-ca/ca.crt" -}}{{- end -}}
 {{- if .Values.clickhouse.existingSecret -}}{{- $_ := set $section "password_file" "/etc/rookery/clickhouse/password" -}}{{- end -}}
 {{- mustMergeOverwrite $section (deepCopy .Values.clickhouse.config) | toYaml -}}
 {{- end -}}

@@ -172,6 +172,9 @@ readinessProbe:
 {{- if and $root.Values.clickhouse.existingSecret (has $component (list "ingester" "query" "migrate")) }}
 - { name: clickhouse, mountPath: /etc/rookery/clickhouse, readOnly: true }
 {{- end }}
+{{- if and $root.Values.clickhouse.caSecret (has $component (list "ingester" "query" "migrate")) }}
+- { name: clickhouse-ca, mountPath: /etc/rookery/clickhouse-ca, readOnly: true }
+{{- end }}
 {{- end -}}
 
 {{/* A mode of 288 is 0440: the group may read, which is the pod's. */}}
@@ -192,6 +195,10 @@ readinessProbe:
     secretName: {{ $root.Values.clickhouse.existingSecret }}
     defaultMode: 288
     items: [{ key: {{ $root.Values.clickhouse.passwordKey }}, path: password }]
+{{- end }}
+{{- if and $root.Values.clickhouse.caSecret (has $component (list "ingester" "query" "migrate")) }}
+- name: clickhouse-ca
+  secret: { secretName: {{ $root.Values.clickhouse.caSecret }}, defaultMode: 288, items: [{ key: ca.crt, path: ca.crt }] }
 {{- end }}
 {{- end -}}
 
