@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::results::{Results, say};
 
 /// How long a hop may take.
-pub(super) const HOP_LIMIT: Duration = Duration::from_secs(1_800);
+pub(super) const HOP_LIMIT: Duration = Duration::from_secs(600);
 
 /// What others reach on this data and hop, with two cores of the kind that the goal was set on; not measured in this run.
 const PEERS: &str = "Fluent Bit 51, OpenTelemetry Collector 23";

@@ -46,6 +46,7 @@ pub(crate) struct Role {
     pub(crate) process: Rookery,
     /// A client of it.
     pub(crate) client: Client,
+    journal: PathBuf,
 }
 
 impl Parts {
@@ -73,7 +74,9 @@ impl Parts {
         fs::create_dir_all(folder.join("pods"))?;
         let brokers = self.kafka.bootstrap();
         Ok(Way {
-            kafka: format!("kafka: {{brokers: ['{brokers}'], topic: {topic}, group: {topic}}}\n"),
+            kafka: format!(
+                "kafka: {{brokers: ['{brokers}'], topic: {topic}, group: {topic}, replication_factor: 1}}\n"
+            ),
             store: format!(
                 "clickhouse: {{url: '{}', database: {database}, text_index: {}}}\n",
                 self.clickhouse.url(),
@@ -97,7 +100,7 @@ impl Way {
         self.folder.join("pods")
     }
 
-    /// Starts a collector on a folder of pods.
+    /// Starts a collector on a folder of pods; gives it when it has reached the broker, and has begun to read.
     pub(crate) fn collector(&self, pods: &Path) -> Result<Role> {
         let (state, pods) = (self.folder.join("state"), pods.display());
         let config = format!(
@@ -105,12 +108,16 @@ impl Way {
             self.kafka,
             state.display()
         );
-        self.start("collector", &config)
+        let role = self.start("collector", &config)?;
+        role.until_ready()?;
+        Ok(role)
     }
 
-    /// Starts an ingester.
+    /// Starts an ingester; gives it when it has reached both, and has begun to take.
     pub(crate) fn ingester(&self) -> Result<Role> {
-        self.start("ingester", &format!("{}{}", self.kafka, self.store))
+        let role = self.start("ingester", &format!("{}{}", self.kafka, self.store))?;
+        role.until_ready()?;
+        Ok(role)
     }
 
     /// Starts a query process, and waits until it can answer.
@@ -124,10 +131,11 @@ impl Way {
         let path = self.folder.join(format!("{role}.yaml"));
         fs::write(&path, format!("listen: 127.0.0.1:0\n{config}"))?;
         let journal = self.folder.join(format!("{role}.log"));
-        let launch = RoleLaunch { role, config: path, journal, environment: Vec::new() };
+        let environment = Vec::new();
+        let launch = RoleLaunch { role, config: path, journal: journal.clone(), environment };
         let mut process = launch.spawn()?;
         let client = process.client()?;
-        Ok(Role { process, client })
+        Ok(Role { process, client, journal })
     }
 }
 
@@ -139,9 +147,17 @@ impl Role {
 
     /// Waits until it could do its work.
     pub(crate) fn until_ready(&self) -> Result<()> {
-        wait::until("a role to be ready", START_LIMIT, || {
+        let ready = wait::until("a role to be ready", START_LIMIT, || {
             Ok(self.client.get("/readyz", &[]).ok().map(drop))
-        })
+        });
+        ready.with_context(|| self.printed())
+    }
+
+    /// The end of what it printed: its folder is gone when an error is read.
+    fn printed(&self) -> String {
+        let text = fs::read_to_string(&self.journal).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("the role printed:\n{}", lines[lines.len().saturating_sub(10)..].join("\n"))
     }
 
     /// The value of a counter of its.
@@ -162,7 +178,7 @@ impl Role {
             last = self.counter(name)?;
             Ok((last >= value).then_some(()))
         });
-        come.with_context(|| format!("{name} is {last} of {value}"))?;
+        come.with_context(|| format!("{name} is {last} of {value}; {}", self.printed()))?;
         ensure!(last == value, "{name} is {last}, more than {value}");
         Ok(())
     }

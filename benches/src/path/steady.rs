@@ -40,9 +40,7 @@ pub(crate) fn run(parts: &Parts, quick: bool, results: &mut Results) -> Result<(
     let seconds = if quick { 10 } else { 60 };
     let way = parts.way("steady")?;
     let ingester = way.ingester()?;
-    ingester.until_ready()?;
     let collector = way.collector(&way.pods())?;
-    collector.until_ready()?;
     let query = way.query()?;
 
     let is_over = AtomicBool::new(false);
