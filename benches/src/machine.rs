@@ -1,5 +1,6 @@
 //! What the operating system says of a process and of the machine, from `/proc` (proc(5)).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,23 @@ const TICKS_A_SECOND: f64 = 100.0;
 pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("read the CPU time")?;
     parse_cpu_seconds(&stat).context("/proc/<pid>/stat has the CPU time")
+}
+
+/// The same by the names of its threads, the busiest first; without threads that have ended.
+pub(crate) fn cpu_by_thread(process: u32) -> Result<Vec<(String, f64)>> {
+    let mut spent: BTreeMap<String, f64> = BTreeMap::new();
+    for task in fs::read_dir(format!("/proc/{process}/task")).context("list the threads")? {
+        // A thread may end while it is looked at.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+        let name = stat.split_once(" (").and_then(|(_, rest)| rest.rsplit_once(") "));
+        let (Some((name, _)), Some(seconds)) = (name, parse_cpu_seconds(&stat)) else { continue };
+        // The workers of a pool are one.
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || " -#".contains(c));
+        *spent.entry(name.to_owned()).or_default() += seconds;
+    }
+    let mut spent: Vec<_> = spent.into_iter().collect();
+    spent.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Ok(spent)
 }
 
 fn parse_cpu_seconds(stat: &str) -> Option<f64> {

@@ -13,6 +13,8 @@
 //! HTTP. CPU time is what the operating system charges to the process, so that other work on the machine lengthens the
 //! wall time and not the figures. Results are appended to `benches/results.md`, with the machine; not those of an
 //! unoptimised build, and not those of `--quick`.
+//!
+//! `cargo xtask bench path` measures the path of a fleet instead: collector, Kafka, ingester, ClickHouse, query; see [`path`].
 
 mod dataset;
 mod machine;
@@ -20,10 +22,12 @@ mod results;
 
 mod cases;
 
+mod path;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use cases::loaded::Loaded;
 use dataset::Dataset;
@@ -48,9 +52,12 @@ enum Case {
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Figures, printed as ratios to a baseline of the same run"
+    about = "Figures, printed as ratios to a baseline of the same run",
+    args_conflicts_with_subcommands = true
 )]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Which cases; all without.
     cases: Vec<Case>,
     /// A twentieth of the data and of the time, to see that everything runs; not recorded.
@@ -67,11 +74,20 @@ struct Arguments {
     seed: u64,
 }
 
+#[derive(Subcommand)]
+enum Other {
+    /// The path of a fleet: collector, Kafka, ingester, ClickHouse, query.
+    Path(path::Arguments),
+}
+
 /// The size of the standard set: 5 million lines.
 const STANDARD_MB: u64 = 1_087;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Other::Path(arguments)) = &arguments.other {
+        return path::run(arguments);
+    }
     let chosen = |case: Case| arguments.cases.is_empty() || arguments.cases.contains(&case);
     let mb =
         arguments.size_mb.unwrap_or(if arguments.quick { STANDARD_MB / 20 } else { STANDARD_MB });

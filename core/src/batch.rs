@@ -80,8 +80,24 @@ impl Batch {
     /// About how many bytes it takes in memory; what a queue's limit counts.
     pub fn size_bytes(&self) -> usize {
         // Dictionaries may be shared between batches; counting them again errs on the safe side.
-        self.records.get_array_memory_size() + self.ranges.len() * size_of::<Range>()
+        held_bytes(&self.records) + self.ranges.len() * size_of::<Range>()
     }
+}
+
+/// The memory that records hold, each piece of it once: the columns of a batch that came as one message all lie in the same piece, which
+/// Arrow's own sum counts for every one of them.
+fn held_bytes(records: &RecordBatch) -> usize {
+    let mut arrays: Vec<_> = records.columns().iter().map(|column| column.to_data()).collect();
+    let mut pieces = Vec::new();
+    while let Some(array) = arrays.pop() {
+        let nulls = array.nulls().map(|nulls| nulls.buffer());
+        let buffers = array.buffers().iter().chain(nulls);
+        pieces.extend(buffers.map(|buffer| (buffer.data_ptr(), buffer.capacity())));
+        arrays.extend(array.child_data().iter().cloned());
+    }
+    pieces.sort_unstable();
+    pieces.dedup();
+    pieces.into_iter().map(|(_, bytes)| bytes).sum()
 }
 
 /// What a store writes in one atomic act: records of one tenant without duplicates, and their account.

@@ -5,7 +5,7 @@
 //! | `cargo xtask test` | installs what the tests need, and runs all of them |
 //! | `cargo xtask check` | what a reviewer should not have to look for |
 //! | `cargo xtask faults` | kills, rotations, full disks; then compares the store with what was written |
-//! | `cargo xtask bench` | figures, printed as ratios to a baseline of the same run |
+//! | `cargo xtask bench` | figures, printed as ratios to a baseline of the same run; `bench path`, those of a fleet |
 //! | `cargo xtask fuzz` | every decoder and parser against made-up bytes |
 //! | `cargo xtask services up` | Kafka and the ClickHouse engine, in the background; `down`, `status`, `install` |
 //! | `cargo xtask web` | rebuilds the page that the binary carries |

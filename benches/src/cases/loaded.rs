@@ -124,7 +124,7 @@ impl Loaded {
 }
 
 /// Waits until the process does nothing any more; gives the CPU time that it has used.
-fn until_idle(process: u32) -> Result<f64> {
+pub(crate) fn until_idle(process: u32) -> Result<f64> {
     let mut before = machine::cpu_seconds(process)?;
     loop {
         let window = Instant::now();

@@ -80,52 +80,73 @@ pub(crate) fn run(
     quick: bool,
     results: &mut Results,
 ) -> Result<()> {
-    let runs = if quick { 3 } else { 7 };
     let peer = peer.map(|url| peer::load(url, &loaded.client, dataset)).transpose()?;
-    let range = [time::rfc3339(dataset.start), time::rfc3339(dataset.end)];
-    for class in classes(&dataset.pods[3]) {
-        let own = ask(&loaded.client, &class, &range, runs)?;
-        let against = match &peer {
-            None => String::new(),
-            Some(peer) => {
-                let other = ask(peer, &class, &range, runs)?;
-                if other.found != own.found {
-                    say(&format!(
-                        "      the answers differ: {} found here, {} there",
-                        own.found, other.found
-                    ));
-                }
-                let (ms, factor) = (other.median_ms, other.median_ms / own.median_ms);
-                format!("peer {ms:.1} ms, {factor:.2} times as long")
-            }
-        };
-        results.add(
-            "f",
-            class.name,
-            format!("{:.1} ms ({} found)", own.median_ms, own.found),
-            against,
-        );
-    }
+    let other = peer.as_ref().map(|client| ("peer", client));
+    let asking = Asking { case: "f", dataset, quick, before: &|| Ok(()) };
+    asking.compare(&loaded.client, other, results)?;
     let resident = machine::resident_bytes(loaded.rookery.id())? as f64 / f64::from(1 << 20);
     results.add("f", "resident memory after", format!("{resident:.0} MiB"), String::new());
     ensure!(loaded.rookery.ended()?.is_none(), "the process did not survive the queries");
     Ok(())
 }
 
-fn ask(client: &Client, class: &Class, range: &[String; 2], runs: usize) -> Result<Answer> {
-    let mut parameters =
-        vec![("query", class.query.as_str()), ("start", &range[0]), ("end", &range[1])];
-    parameters.extend_from_slice(class.parameters);
-    let mut times = Vec::with_capacity(runs);
-    // The first run warms up.
-    let first = client.get(class.path, &parameters)?;
-    for _ in 0..runs {
-        let start = Instant::now();
-        client.get(class.path, &parameters)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+/// How the classes are asked.
+pub(crate) struct Asking<'a> {
+    /// The case in the results.
+    pub(crate) case: &'static str,
+    /// What the servers hold.
+    pub(crate) dataset: &'a Dataset,
+    /// Three runs in place of seven.
+    pub(crate) quick: bool,
+    /// What happens before each run, and is not part of its time.
+    pub(crate) before: &'a dyn Fn() -> Result<()>,
+}
+
+impl Asking<'_> {
+    /// Asks one server, and another of this name beside it.
+    pub(crate) fn compare(
+        &self,
+        own: &Client,
+        other: Option<(&str, &Client)>,
+        results: &mut Results,
+    ) -> Result<()> {
+        for class in classes(&self.dataset.pods[3]) {
+            let answer = self.ask(own, &class)?;
+            let mut against = String::new();
+            if let Some((name, other)) = other {
+                let other = self.ask(other, &class)?;
+                if other.found != answer.found {
+                    say(&format!(
+                        "      the answers differ: {} found here, {} there",
+                        answer.found, other.found
+                    ));
+                }
+                let (ms, factor) = (other.median_ms, other.median_ms / answer.median_ms);
+                against = format!("{name} {ms:.1} ms, {factor:.2} times as long");
+            }
+            let value = format!("{:.1} ms ({} found)", answer.median_ms, answer.found);
+            results.add(self.case, class.name, value, against);
+        }
+        Ok(())
     }
-    times.sort_unstable_by(f64::total_cmp);
-    Ok(Answer { median_ms: quantile(&times, 0.5), found: found(class.path, &first)? })
+
+    fn ask(&self, client: &Client, class: &Class) -> Result<Answer> {
+        let range = [self.dataset.start, self.dataset.end].map(time::rfc3339);
+        let mut parameters =
+            vec![("query", class.query.as_str()), ("start", &range[0]), ("end", &range[1])];
+        parameters.extend_from_slice(class.parameters);
+        let mut times = Vec::new();
+        // The first run warms up.
+        let first = client.get(class.path, &parameters)?;
+        for _ in 0..if self.quick { 3 } else { 7 } {
+            (self.before)()?;
+            let start = Instant::now();
+            client.get(class.path, &parameters)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        Ok(Answer { median_ms: quantile(&times, 0.5), found: found(class.path, &first)? })
+    }
 }
 
 /// What two servers must agree on, whatever the order and the form of their answers.

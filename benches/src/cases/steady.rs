@@ -15,25 +15,26 @@ use rookery_tests::kit::wait;
 use crate::machine;
 use crate::results::{Results, quantile};
 
-const LINES_A_SECOND: u64 = 10_000;
+/// The rate.
+pub(crate) const LINES_A_SECOND: u64 = 10_000;
 
 const PODS: u64 = 20;
 
 /// How often lines are written.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// Caches and pools fill up before anything is measured.
-const WARM_UP: Duration = Duration::from_secs(10);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(10);
 
 /// How long the last lines may take.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Writes at the rate and watches the process.
 pub(crate) fn run(quick: bool, results: &mut Results) -> Result<()> {
     let seconds = if quick { 10 } else { 60 };
     let folder = tempfile::tempdir_in(crate::target()?)?;
     let pods = folder.path().join("pods");
-    let mut logs = open(&pods)?;
+    let mut writer = Writer::open(&pods)?;
     let mut launch = Launch::below(folder.path())?;
     launch.pods = Some(pods);
     let mut rookery = launch.start()?;
@@ -41,17 +42,10 @@ pub(crate) fn run(quick: bool, results: &mut Results) -> Result<()> {
     let process = rookery.id();
 
     let start = Instant::now();
-    let mut written = 0;
-    let mut random = Random::new(1);
     let mut resident = Vec::new();
     let mut begun: Option<(Instant, f64)> = None;
     while start.elapsed() < WARM_UP + Duration::from_secs(seconds) {
-        let due = (start.elapsed().as_secs_f64() * LINES_A_SECOND as f64) as u64;
-        while written < due {
-            write_line(&mut logs[(written % PODS) as usize], &mut random)?;
-            written += 1;
-        }
-        logs.iter_mut().try_for_each(Write::flush)?;
+        writer.write_due(start.elapsed())?;
         if start.elapsed() >= WARM_UP {
             begun.get_or_insert((Instant::now(), machine::cpu_seconds(process)?));
             resident.push(machine::resident_bytes(process)? as f64 / f64::from(1 << 20));
@@ -60,7 +54,7 @@ pub(crate) fn run(quick: bool, results: &mut Results) -> Result<()> {
     }
     let (from, before) = begun.expect("the run is longer than the warm-up");
     let cpu = (machine::cpu_seconds(process)? - before) / from.elapsed().as_secs_f64();
-    let mut searchable = 0;
+    let (written, mut searchable) = (writer.written, 0);
     let _ = wait::until("the last lines", SETTLE_LIMIT, || {
         searchable = rookery_tests::faults::compare::count(&client)?;
         Ok((searchable >= written).then_some(()))
@@ -82,17 +76,39 @@ pub(crate) fn run(quick: bool, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-fn open(folder: &Path) -> Result<Vec<BufWriter<File>>> {
-    let mut logs = Vec::new();
-    for pod in 0..PODS {
-        let folder =
-            folder.join(format!("load_app-{pod:02}_00000000-0000-4000-a000-{pod:012}/app"));
-        fs::create_dir_all(&folder)?;
-        logs.push(BufWriter::new(
-            File::options().create(true).append(true).open(folder.join("0.log"))?,
-        ));
+/// What writes at the rate, a line in each pod after the other.
+pub(crate) struct Writer {
+    logs: Vec<BufWriter<File>>,
+    random: Random,
+    /// How many lines it has written.
+    pub(crate) written: u64,
+}
+
+impl Writer {
+    /// Makes the pods' files.
+    pub(crate) fn open(pods: &Path) -> Result<Self> {
+        let logs = (0..PODS).map(|pod| Ok(BufWriter::new(create(pods, "app", pod)?)));
+        let logs = logs.collect::<Result<_>>()?;
+        Ok(Self { logs, random: Random::new(1), written: 0 })
     }
-    Ok(logs)
+
+    /// Writes what is due so long after the start.
+    pub(crate) fn write_due(&mut self, elapsed: Duration) -> Result<()> {
+        let due = (elapsed.as_secs_f64() * LINES_A_SECOND as f64) as u64;
+        while self.written < due {
+            write_line(&mut self.logs[(self.written % PODS) as usize], &mut self.random)?;
+            self.written += 1;
+        }
+        Ok(self.logs.iter_mut().try_for_each(Write::flush)?)
+    }
+}
+
+/// The log of a new pod `<name>-<number>`.
+pub(crate) fn create(pods: &Path, name: &str, number: u64) -> Result<File> {
+    let folder =
+        pods.join(format!("load_{name}-{number:02}_00000000-0000-4000-a000-{number:012}/app"));
+    fs::create_dir_all(&folder)?;
+    Ok(File::options().create(true).append(true).open(folder.join("0.log"))?)
 }
 
 fn write_line(log: &mut impl Write, random: &mut Random) -> Result<()> {

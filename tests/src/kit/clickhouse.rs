@@ -154,6 +154,14 @@ impl ClickHouse {
         Client::new(&self.url, QUERY_LIMIT)?.post("/", &all, body)
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.running("name the process of")?.as_ref().context("the engine does not run")?.id())
+    }
+
     /// SIGKILL. What was acknowledged is there after [`Self::restart`].
     ///
     /// # Errors

@@ -255,7 +255,10 @@ impl Step {
         if self.kind == Kind::Groups {
             statement = statement
                 .setting("max_rows_to_group_by", GROUPS_LIMIT)
-                .setting("group_by_overflow_mode", "throw");
+                .setting("group_by_overflow_mode", "throw")
+                // Threads count their own groups, and too many are noticed when they are put together, piece by piece. A piece that was
+                // handed on could not be taken back.
+                .setting("wait_end_of_query", 1);
         }
         statement
     }

@@ -99,6 +99,15 @@ fn a_batch_comes_back_as_it_was() {
     assert_eq!(decode(&messages[0]).unwrap().ranges, empty.ranges);
 }
 
+#[test]
+fn the_size_of_a_batch_that_came_is_that_of_its_message_and_not_of_each_column() {
+    let whole = batch(3, 400, |row| format!("{{\"row\":{row}}}"));
+    let messages = Encoder::new().unwrap().encode(whole.clone(), 1 << 20).unwrap();
+    let back = decode(&messages[0]).unwrap();
+    let (own, came) = (whole.size_bytes(), back.size_bytes());
+    assert!((own / 4..own * 2).contains(&came), "{came} bytes came of {own}");
+}
+
 /// Ranges of a batch without records.
 fn back_of_nothing() -> Vec<Range> {
     let mut range = batch(1, 1, |_| String::new()).ranges.remove(0);
