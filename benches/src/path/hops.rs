@@ -26,7 +26,7 @@ pub(crate) fn fill(
 ) -> Result<Way> {
     say("files → Kafka");
     let way = parts.way("hops")?;
-    let broker = Meter::default().from_now("broker", parts.broker()?)?;
+    let broker = Meter::default().since_now("broker", parts.broker()?)?;
     let start = Instant::now();
     let mut collector = way.collector(&dataset.folder)?;
     let meter = Meter::default().whole("collector", collector.id());
@@ -73,8 +73,8 @@ pub(crate) fn drain(
 ) -> Result<()> {
     say("Kafka → ClickHouse");
     let beside = Meter::default()
-        .from_now("broker", parts.broker()?)?
-        .from_now("engine", parts.clickhouse.id()?)?;
+        .since_now("broker", parts.broker()?)?
+        .since_now("engine", parts.clickhouse.id()?)?;
     let start = Instant::now();
     let mut ingester = way.ingester()?;
     let meter = Meter::default().whole("ingester", ingester.id());

@@ -25,7 +25,7 @@ impl Meter {
     }
 
     /// Watches a process from now on.
-    pub(crate) fn from_now(mut self, name: &'static str, process: u32) -> Result<Self> {
+    pub(crate) fn since_now(mut self, name: &'static str, process: u32) -> Result<Self> {
         self.processes.push((name, process, machine::cpu_seconds(process)?));
         Ok(self)
     }

@@ -91,10 +91,10 @@ impl Load {
             writer.write_due(start.elapsed())?;
             if start.elapsed() >= WARM_UP && begun.is_none() {
                 let mut meter = Meter::default()
-                    .from_now("broker", parts.broker()?)?
-                    .from_now("engine", parts.clickhouse.id()?)?;
+                    .since_now("broker", parts.broker()?)?
+                    .since_now("engine", parts.clickhouse.id()?)?;
                 for (name, role) in roles {
-                    meter = meter.from_now(name, role.id())?;
+                    meter = meter.since_now(name, role.id())?;
                 }
                 begun = Some((Instant::now(), meter));
             }

@@ -34,8 +34,8 @@ impl<'a> Whole<'a> {
         say("files → searchable");
         let way = parts.way("whole")?;
         let meter = Meter::default()
-            .from_now("broker", parts.broker()?)?
-            .from_now("engine", parts.clickhouse.id()?)?;
+            .since_now("broker", parts.broker()?)?
+            .since_now("engine", parts.clickhouse.id()?)?;
         let start = Instant::now();
         let mut ingester = way.ingester()?;
         let collector = way.collector(&dataset.folder)?;
