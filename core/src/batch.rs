@@ -84,9 +84,9 @@ impl Batch {
     }
 }
 
-/// The memory that records hold, each piece of it once: the columns of a batch that came as one message all lie in the same piece, which
-/// Arrow's own sum counts for every one of them.
-fn held_bytes(records: &RecordBatch) -> usize {
+/// The memory that records hold, in bytes, each piece of it once: the columns of a batch that came as one message all lie in the same piece,
+/// which Arrow's own sum counts for every one of them.
+pub fn held_bytes(records: &RecordBatch) -> usize {
     let mut arrays: Vec<_> = records.columns().iter().map(|column| column.to_data()).collect();
     let mut pieces = Vec::new();
     while let Some(array) = arrays.pop() {

@@ -44,7 +44,7 @@ impl Fleet {
         if let Some((user, password)) = clickhouse.login() {
             write!(store, ", user: '{user}', password: '{password}'")?;
         }
-        write!(common, "{{more}}clickhouse: {{{store}}}\n")?;
+        writeln!(common, "{{more}}clickhouse: {{{store}}}")?;
         Ok(Self { folder: tempfile::tempdir()?, common, kafka, clickhouse, database })
     }
 

@@ -8,6 +8,7 @@ use arrow_array::{
     Array, DictionaryArray, FixedSizeBinaryArray, MapArray, RecordBatch, StringArray,
     TimestampNanosecondArray, UInt8Array, UInt16Array, UInt64Array,
 };
+use rookery_core::batch::held_bytes;
 use rookery_core::logs::{self, RESOURCE_COLUMNS};
 use rookery_core::{Error, Result, TimeRange};
 
@@ -95,7 +96,7 @@ impl MemoryBatch {
             rows: records.num_rows(),
             min_time: min.unwrap_or(0),
             max_time: max.unwrap_or(0),
-            bytes: records.get_array_memory_size(),
+            bytes: held_bytes(records),
             observed: column("observed").as_primitive::<TimestampNanosecondType>().clone(),
             stream: column("stream").as_fixed_size_binary().clone(),
             generation: column("generation").as_primitive::<UInt64Type>().clone(),

@@ -9,6 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt64Type};
 use arrow_buffer::BooleanBuffer;
+use rookery_core::batch::held_bytes;
 use rookery_core::logs::fields;
 use rookery_core::rows::Rows;
 use rookery_core::store::{ScanOrder, ScanRequest};
@@ -286,7 +287,7 @@ impl PartitionRows {
 
     fn advance(&mut self) -> Result<bool> {
         let Some(piece) = self.job.next()? else { return Ok(false) };
-        let bytes = piece.batch.get_array_memory_size() as u64;
+        let bytes = held_bytes(&piece.batch) as u64;
         let budget = &self.job.request.budget;
         budget.reserve(bytes)?;
         let rows = self.job.rows(&piece);
