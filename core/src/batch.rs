@@ -90,7 +90,7 @@ pub fn held_bytes(records: &RecordBatch) -> usize {
     let mut arrays: Vec<_> = records.columns().iter().map(|column| column.to_data()).collect();
     let mut pieces = Vec::new();
     while let Some(array) = arrays.pop() {
-        let nulls = array.nulls().map(|nulls| nulls.buffer());
+        let nulls = array.nulls().map(arrow_buffer::NullBuffer::buffer);
         let buffers = array.buffers().iter().chain(nulls);
         pieces.extend(buffers.map(|buffer| (buffer.data_ptr(), buffer.capacity())));
         arrays.extend(array.child_data().iter().cloned());

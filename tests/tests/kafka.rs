@@ -88,7 +88,7 @@ fn a_batch_larger_than_a_message_comes_in_parts_and_its_receipt_waits_for_all() 
         for _ in 0..300 {
             batches.push(source.batch(1, &noise()));
         }
-        let whole = join(&batches);
+        let whole = join(&batches)?;
         let receipt = queue.send(whole).await?;
         receipt.wait().await?;
         let messages = sent.sent_messages.load(Ordering::Relaxed);
@@ -103,12 +103,12 @@ fn a_batch_larger_than_a_message_comes_in_parts_and_its_receipt_waits_for_all() 
 }
 
 /// Many batches as one.
-fn join(batches: &[rookery_core::batch::Batch]) -> rookery_core::batch::Batch {
+fn join(batches: &[rookery_core::batch::Batch]) -> Result<rookery_core::batch::Batch> {
     let records: Vec<_> = batches.iter().map(|batch| batch.records.clone()).collect();
-    let joined = arrow_select::concat::concat_batches(&records[0].schema(), &records).unwrap();
+    let joined = arrow_select::concat::concat_batches(&records[0].schema(), &records)?;
     let first = batches[0].clone();
     let ranges = batches.iter().flat_map(|batch| batch.ranges.clone()).collect();
-    rookery_core::batch::Batch { records: joined, ranges, ..first }
+    Ok(rookery_core::batch::Batch { records: joined, ranges, ..first })
 }
 
 #[test]

@@ -232,13 +232,10 @@ impl Reader {
         ends: &BTreeMap<StreamId, u64>,
     ) -> Result<()> {
         while !self.has(ends) {
-            match next(subscription).await? {
-                Event::Delivered(delivery) => {
-                    self.take(&delivery.batch)?;
-                    subscription.acknowledge(&[delivery.id]).await?;
-                }
-                // Partitions come and go under a reader; what it must have read says the rest.
-                _ => {}
+            // Partitions come and go under a reader; what it must have read says the rest.
+            if let Event::Delivered(delivery) = next(subscription).await? {
+                self.take(&delivery.batch)?;
+                subscription.acknowledge(&[delivery.id]).await?;
             }
         }
         Ok(())
