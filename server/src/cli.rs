@@ -55,8 +55,10 @@ pub(crate) enum Command {
     #[command(display_order = 1)]
     Collector(RoleArgs),
     /// Read a configuration file and say what is wrong with it.
+    #[command(display_order = 98)]
     CheckConfig(CheckConfigArgs),
     /// Print the reference of all configuration keys, as Markdown.
+    #[command(display_order = 99)]
     ConfigReference,
 }
 
