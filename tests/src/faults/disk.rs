@@ -99,17 +99,25 @@ impl ReadOnly {
     /// # Errors
     /// When it cannot be mounted: only root may.
     pub fn mount(folder: &Path) -> Result<Self> {
-        let run = |arguments: &[&str]| {
-            let status = Command::new("mount").args(arguments).arg(folder).status();
+        let run = |arguments: &[&str], at: &Path| {
+            let status = Command::new("mount").args(arguments).arg(at).status();
             if !status.context("start mount")?.success() {
                 bail!("cannot make {} read-only: this needs root", folder.display());
             }
             Ok(())
         };
         let shown = folder.to_str().context("the folder's name is not UTF-8")?;
-        run(&["--bind", shown])?;
+        // Made read-only aside, where nobody has opened a file for writing, which would forbid it; a mount of that mount is read-only too.
+        let aside = tempfile::tempdir()?;
+        run(&["--bind", shown], aside.path())?;
+        let aside = Self { folder: aside.keep() };
+        run(&["-o", "remount,bind,ro"], &aside.folder)?;
+        let shown = aside.folder.to_str().context("a temporary folder's name is UTF-8")?;
+        run(&["--bind", shown], folder)?;
         let mounted = Self { folder: folder.to_owned() };
-        run(&["-o", "remount,bind,ro"])?;
+        let left = aside.folder.clone();
+        drop(aside);
+        fs::remove_dir(&left).with_context(|| format!("remove {}", left.display()))?;
         Ok(mounted)
     }
 }
