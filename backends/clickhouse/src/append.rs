@@ -7,9 +7,13 @@
 //!
 //! Each is fenced ([`crate::claim`]) and has a name of its own in the server, the same at each try. A try after one that failed first makes
 //! sure that nothing of the earlier still runs, then looks what of it is there, and writes only the rest: so it does not matter whether the
-//! earlier took place. The server's deduplication by token is a second line, for as many blocks as it remembers.
+//! earlier took place.
+//!
+//! The server's deduplication by token is for a request that arrives twice, and for nothing else: it remembers a token before the part is
+//! in its place, so a try that failed in between would make it pass over the next one. Each try has a token of its own.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -30,6 +34,9 @@ use crate::stats::Stats;
 
 /// Beyond the server's own time limit of an insert, how long its answer may take.
 const ANSWERING: Duration = Duration::from_secs(5);
+
+/// Tells the tries of this process apart; between processes the epoch does.
+static TRIES: AtomicU64 = AtomicU64::new(0);
 
 /// More records than any block has: the server gathers an insert into one part.
 const GATHERED_ROWS: u64 = 1 << 31;
@@ -128,13 +135,14 @@ impl Writer<'_> {
     fn statement(&self, sql: String, block: &Block, what: &str) -> Statement {
         let Origin { partition, epoch, sequence } = block.origin;
         let id = self.inserts.id(partition, epoch, sequence, what);
+        let token = format!("{id}-{}", TRIES.fetch_add(1, Ordering::Relaxed));
         Statement::new(sql)
             .param("tenant", &block.tenant)
             .param("queue_partition", partition)
             .param("epoch", epoch)
             .param("block", block_number(epoch, sequence))
             .query_id(&id)
-            .setting("insert_deduplication_token", &id)
+            .setting("insert_deduplication_token", &token)
             .setting("async_insert", 0)
             .setting("max_threads", 1)
             .setting("max_insert_threads", 1)

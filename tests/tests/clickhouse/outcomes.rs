@@ -6,6 +6,7 @@ use rookery_core::ledger::StreamAccount;
 use rookery_core::store::{Accounts, Store};
 use rookery_core::time::DAY;
 use rookery_core::{Kind, Tenant};
+use rookery_tests::faults::disk;
 use rookery_tests::kit::clickhouse::ClickHouse;
 
 use crate::setup::{Cut, Line, Run, Setup, block, blocking, config, entry, origin, run, stream};
@@ -127,6 +128,39 @@ async fn the_same_block_again_changes_nothing_also_after_later_ones() -> Result<
     }
     assert_eq!(setup.stored()?, (20, 20));
     assert_eq!(store.accounts(Accounts::All).await?, [expected(&[&first, &second], 1)]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_survives_a_disk_that_becomes_read_only_at_any_moment() -> Result<()> {
+    if !disk::may_mount() {
+        eprintln!("the read-only disk was not tried: mounting needs root");
+        return Ok(());
+    }
+    let server = blocking(ClickHouse::start)?;
+    let config = config(&server, &blocking(|| server.database("read_only"))?);
+    rookery_clickhouse::migrate(&config).await?;
+    let store = rookery_clickhouse::ClickHouseStore::connect(config.clone()).await?;
+    let epoch = store.claim(&[1]).await?.epoch;
+    let blocks: Vec<Block> =
+        (0..24).map(|n| block(origin(1, epoch, n), &[run(1, u64::from(n) * 500, 500)])).collect();
+    for (number, written) in blocks.iter().enumerate() {
+        // At another moment of the insert each time: what is open stays writable, what is opened or renamed is refused.
+        let wait = std::time::Duration::from_millis(number as u64);
+        let (tried, read_only) = tokio::join!(store.append(written.clone()), async {
+            tokio::time::sleep(wait).await;
+            blocking(|| disk::ReadOnly::mount(&server.folder()?))
+        });
+        drop(read_only?);
+        if tried.is_err() {
+            store.append(written.clone()).await?;
+        }
+    }
+    let sql = "SELECT count(), uniqExact(stream, generation, offset) FROM logs";
+    let count = blocking(|| server.query(sql, &[("database", &config.database)]))?;
+    assert_eq!(count.trim_end(), "12000\t12000");
+    let all: Vec<&Block> = blocks.iter().collect();
+    assert_eq!(store.accounts(Accounts::All).await?, [expected(&all, 1)]);
     Ok(())
 }
 
