@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use ends::{Reader, Sender, Source, config, config_of, delivery, next, queue, subscription, until};
-use rookery_core::queue::{Event, Queue, Subscription};
+use rookery_core::queue::{DeliveryId, Event, Queue, Subscription};
 use rookery_core::units::{Bytes, Span};
-use rookery_kafka::{KafkaQueue, Stats, dead_letter};
+use rookery_kafka::{KafkaConfig, KafkaQueue, KafkaSubscription, Stats, dead_letter};
 use rookery_tests::kit::kafka::{Kafka, Record, Setup};
 use rookery_tests::kit::parts::unique;
 use rookery_tests::kit::random::Random;
@@ -215,25 +215,43 @@ fn a_revoked_partition_is_finished_before_another_member_reads_it() -> Result<()
     })
 }
 
+/// Two members, the second of which got the partition of the first, which was cut off with a batch in its hands and is heard again.
+struct Taken {
+    first: KafkaSubscription,
+    stats: Arc<Stats>,
+    id: DeliveryId,
+    /// Dropped early, it would give the partition back.
+    second: KafkaSubscription,
+    queue: KafkaQueue,
+    source: Source,
+    /// What the second read.
+    reader: Reader,
+}
+
+async fn taken_from(kafka: &Kafka, word: &str, is_held: bool) -> Result<Taken> {
+    let mut far = config_of(&kafka.through(0)?, &unique(word));
+    far.partitions = 1;
+    let near = KafkaConfig { brokers: vec![kafka.bootstrap().into()], ..far.clone() };
+    let (queue, _) = queue(&near, "node-1").await?;
+    let mut source = Source::new("node-1", 2);
+    queue.send(source.batch(10, "x")).await?.wait().await?;
+    let (mut first, stats) = subscription(&far).await?;
+    let (id, _) = delivery(&mut first).await?;
+    first.hold(id.partition, is_held);
+    kafka.proxy(0, 0)?.cut();
+    let (mut second, _) = subscription(&near).await?;
+    let mut reader = Reader::default();
+    reader.read(&mut second, &source.ends()).await?;
+    kafka.proxy(0, 0)?.pass();
+    Ok(Taken { first, stats, id, second, queue, source, reader })
+}
+
 #[test]
 fn a_member_that_is_cut_off_loses_its_partitions_and_what_it_had_comes_to_another() -> Result<()> {
     let kafka = Setup::brokers(1).proxies(1).start()?;
     run(async {
-        let topic = unique("lost");
-        let mut far = config_of(&kafka.through(0)?, &topic);
-        far.partitions = 1;
-        let near =
-            rookery_kafka::KafkaConfig { brokers: vec![kafka.bootstrap().into()], ..far.clone() };
-        let (queue, _) = queue(&near, "node-1").await?;
-        let mut source = Source::new("node-1", 2);
-        queue.send(source.batch(10, "x")).await?.wait().await?;
-        let (mut first, stats) = subscription(&far).await?;
-        let (id, _) = delivery(&mut first).await?;
-        kafka.proxy(0, 0)?.cut();
-        let (mut second, _) = subscription(&near).await?;
-        let mut reader = Reader::default();
-        reader.read(&mut second, &source.ends()).await?;
-        kafka.proxy(0, 0)?.pass();
+        let Taken { mut first, stats, id, second: _second, .. } =
+            taken_from(&kafka, "lost", false).await?;
         let lost = loop {
             if let Event::Lost(lost) = next(&mut first).await? {
                 break lost;
@@ -251,22 +269,8 @@ fn a_member_that_is_cut_off_loses_its_partitions_and_what_it_had_comes_to_anothe
 fn a_partition_that_was_held_when_it_was_lost_is_read_when_it_comes_back() -> Result<()> {
     let kafka = Setup::brokers(1).proxies(1).start()?;
     run(async {
-        let topic = unique("held");
-        let mut far = config_of(&kafka.through(0)?, &topic);
-        far.partitions = 1;
-        let near =
-            rookery_kafka::KafkaConfig { brokers: vec![kafka.bootstrap().into()], ..far.clone() };
-        let (queue, _) = queue(&near, "node-1").await?;
-        let mut source = Source::new("node-1", 2);
-        queue.send(source.batch(10, "x")).await?.wait().await?;
-        let (mut first, _) = subscription(&far).await?;
-        let (id, _) = delivery(&mut first).await?;
-        first.hold(id.partition, true);
-        kafka.proxy(0, 0)?.cut();
-        let (mut second, _) = subscription(&near).await?;
-        let mut reader = Reader::default();
-        reader.read(&mut second, &source.ends()).await?;
-        kafka.proxy(0, 0)?.pass();
+        let Taken { mut first, second, queue, mut source, mut reader, .. } =
+            taken_from(&kafka, "held", true).await?;
         while !matches!(next(&mut first).await?, Event::Lost(_)) {}
         drop(second);
         queue.send(source.batch(10, "y")).await?.wait().await?;

@@ -1,6 +1,7 @@
 //! A block is written once, whatever was heard of earlier tries; accounts say what was written.
 
 use anyhow::Result;
+use rookery_clickhouse::{ClickHouseConfig, ClickHouseStore, migrate};
 use rookery_core::batch::{Block, Fate};
 use rookery_core::ledger::StreamAccount;
 use rookery_core::store::{Accounts, Store};
@@ -131,16 +132,38 @@ async fn the_same_block_again_changes_nothing_also_after_later_ones() -> Result<
     Ok(())
 }
 
+/// A server that a test may do things to, and a store in it.
+async fn own_server(word: &str) -> Result<(ClickHouse, ClickHouseConfig, ClickHouseStore)> {
+    let server = blocking(ClickHouse::start)?;
+    let config = config(&server, &blocking(|| server.database(word))?);
+    migrate(&config).await?;
+    let store = ClickHouseStore::connect(config.clone()).await?;
+    Ok((server, config, store))
+}
+
+/// Each record of these blocks of stream 1 is there once, and the account says so.
+async fn all_are_stored(
+    server: &ClickHouse,
+    config: &ClickHouseConfig,
+    store: &ClickHouseStore,
+    blocks: &[Block],
+    records: u64,
+) -> Result<()> {
+    let sql = "SELECT count(), uniqExact(stream, generation, offset) FROM logs";
+    let count = blocking(|| server.query(sql, &[("database", &config.database)]))?;
+    assert_eq!(count.trim_end(), format!("{records}\t{records}"));
+    let all: Vec<&Block> = blocks.iter().collect();
+    assert_eq!(store.accounts(Accounts::All).await?, [expected(&all, 1)]);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_survives_a_disk_that_becomes_read_only_at_any_moment() -> Result<()> {
     if !disk::may_mount() {
         eprintln!("the read-only disk was not tried: mounting needs root");
         return Ok(());
     }
-    let server = blocking(ClickHouse::start)?;
-    let config = config(&server, &blocking(|| server.database("read_only"))?);
-    rookery_clickhouse::migrate(&config).await?;
-    let store = rookery_clickhouse::ClickHouseStore::connect(config.clone()).await?;
+    let (server, config, store) = own_server("read_only").await?;
     let epoch = store.claim(&[1]).await?.epoch;
     let blocks: Vec<Block> =
         (0..24).map(|n| block(origin(1, epoch, n), &[run(1, u64::from(n) * 500, 500)])).collect();
@@ -156,20 +179,12 @@ async fn a_block_survives_a_disk_that_becomes_read_only_at_any_moment() -> Resul
             store.append(written.clone()).await?;
         }
     }
-    let sql = "SELECT count(), uniqExact(stream, generation, offset) FROM logs";
-    let count = blocking(|| server.query(sql, &[("database", &config.database)]))?;
-    assert_eq!(count.trim_end(), "12000\t12000");
-    let all: Vec<&Block> = blocks.iter().collect();
-    assert_eq!(store.accounts(Accounts::All).await?, [expected(&all, 1)]);
-    Ok(())
+    all_are_stored(&server, &config, &store, &blocks, 12000).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_survives_a_server_that_is_killed_at_any_moment() -> Result<()> {
-    let server = blocking(ClickHouse::start)?;
-    let config = config(&server, &blocking(|| server.database("killed"))?);
-    rookery_clickhouse::migrate(&config).await?;
-    let store = rookery_clickhouse::ClickHouseStore::connect(config.clone()).await?;
+    let (server, config, store) = own_server("killed").await?;
     let epoch = store.claim(&[1]).await?.epoch;
     let blocks: Vec<Block> =
         (0..6).map(|n| block(origin(1, epoch, n), &[run(1, u64::from(n) * 500, 500)])).collect();
@@ -186,10 +201,5 @@ async fn a_block_survives_a_server_that_is_killed_at_any_moment() -> Result<()> 
         }
         store.append(written.clone()).await?;
     }
-    let sql = "SELECT count(), uniqExact(stream, generation, offset) FROM logs";
-    let count = blocking(|| server.query(sql, &[("database", &config.database)]))?;
-    assert_eq!(count.trim_end(), "3000\t3000");
-    let all: Vec<&Block> = blocks.iter().collect();
-    assert_eq!(store.accounts(Accounts::All).await?, [expected(&all, 1)]);
-    Ok(())
+    all_are_stored(&server, &config, &store, &blocks, 3000).await
 }
