@@ -20,6 +20,8 @@ pub(crate) mod route;
 mod session;
 mod supervisor;
 
+pub use route::partition as partition_of;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,11 +101,6 @@ impl KafkaQueue {
     pub fn partition(&self) -> u32 {
         self.inner.session().partition()
     }
-}
-
-/// The partition of a collector's name among so many.
-pub fn partition_of(collector: &str, partitions: u32) -> u32 {
-    route::partition(collector, partitions)
 }
 
 impl Inner {

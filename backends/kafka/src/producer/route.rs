@@ -65,8 +65,8 @@ impl Route {
     }
 }
 
-/// The partition of a collector among so many.
-pub(crate) fn partition(collector: &str, partitions: u32) -> u32 {
+/// The partition of a collector's name among so many.
+pub fn partition(collector: &str, partitions: u32) -> u32 {
     let hash = xxhash_rust::xxh3::xxh3_64(collector.as_bytes());
     (hash % u64::from(partitions.max(1))) as u32
 }
