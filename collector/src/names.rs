@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 /// Where a file stands in its chain, older first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Hint {
-    /// Kept by us when its own name was taken away, therefore older than all others; the number grows.
+    /// Kept by us when its own name was taken away; the number grows. Its place among the others is found by its first record.
     pub(crate) unspooled: Spooled,
     /// How often the container was started before.
     pub(crate) restart: u64,

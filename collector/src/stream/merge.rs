@@ -52,6 +52,7 @@ impl Stream {
             roles.push(role);
         }
         self.order_by_time(&mut listing.files, &mut roles, &sources);
+        self.place_spooled(&mut listing.files, &mut roles, &mut sources);
         let expected = self.expected(&listing.files, &roles, &sources);
         let covered = self.last_covered(&listing.files, &roles);
         for (seen, role) in listing.files.iter().zip(&roles) {
@@ -283,11 +284,41 @@ impl Stream {
         }
     }
 
+    /// The spool keeps files whose names were taken away, and some of them are there still, under another name or in another form, among others
+    /// that are older. Each goes before the one that starts as it does, else before the first that is not older.
+    fn place_spooled(&self, files: &mut [Seen], roles: &mut [Role], sources: &mut Sources) {
+        let count = files.iter().take_while(|seen| seen.hint.unspooled != Spooled::No).count();
+        for from in (0..count).rev() {
+            let Some(own) = self.first_of(&files[from], sources) else { continue };
+            let source = sources.get_mut(&files[from].key);
+            let head = source.and_then(|(source, _)| source.head(START_BYTES).ok());
+            let others = &files[from + 1..];
+            let is_same = |seen: &Seen| {
+                let first = self.first_of(seen, sources);
+                first.is_some_and(|first| match &head {
+                    Some(head) => {
+                        first.time == own.time && first.start.is_of(head) == Some(true)
+                    }
+                    None => first == own,
+                })
+            };
+            let is_younger = |seen: &Seen| {
+                seen.live || self.first_of(seen, sources).is_some_and(|first| first.time >= own.time)
+            };
+            let before = others.iter().position(is_same);
+            let before = before.or_else(|| others.iter().position(is_younger));
+            let to = from + before.unwrap_or(others.len());
+            files[from..=to].rotate_left(1);
+            roles[from..=to].rotate_left(1);
+        }
+    }
+
     /// The numbers that the listed files have or would get: each the time of its first record, but greater than the one before.
     ///
-    /// It is the same for the same files, whoever lists them, so a lost state does not change it.
+    /// It is the same for the same files, whoever lists them and in how many forms, so a lost state does not change it.
     fn expected(&self, files: &[Seen], roles: &[Role], sources: &Sources) -> Vec<Option<u64>> {
         let mut last = 0;
+        let mut last_first = None;
         let number = |(seen, role): (&Seen, &Role)| {
             let key = match role {
                 Role::CopyOf(key) => *key,
@@ -300,8 +331,10 @@ impl Stream {
                 _ => waiting().or_else(known),
             };
             let first = self.first_of(seen, sources);
-            let number = given.or_else(|| Some(first?.time.max(last + 1)))?;
-            last = number;
+            let is_form_of_last = first.is_some() && first == last_first;
+            let next = || Some(if is_form_of_last { last } else { first?.time.max(last + 1) });
+            let number = given.or_else(next)?;
+            (last, last_first) = (number, first);
             Some(number)
         };
         files.iter().zip(roles).map(number).collect()

@@ -191,6 +191,37 @@ async fn the_spool_has_what_a_deleted_pod_wrote() {
     bench.finish(collector, &writer).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spooled_file_keeps_its_place_when_it_was_compressed_and_older_ones_are_there() {
+    for is_forgotten in [false, true] {
+        let bench = tight();
+        let mut writer = bench.container();
+        let collector = bench.start();
+        for round in 0..3 {
+            writer.write(10);
+            bench.store.wait_for(writer.lines.len());
+            writer.rotate(&format!("0.log.20261121-01020{round}"));
+        }
+        writer.write(10);
+        bench.store.wait_for(writer.lines.len());
+        eventually("a checkpoint", || bench.path("state/checkpoint").exists()).await;
+        bench.store.set_away(true);
+        writer.write(10_000);
+        bench.store.wait_until_stuck();
+        let rotated = writer.rotate("0.log.20261121-010203");
+        writer.write(10);
+        eventually("a link", || counter(&collector, "spool_links") >= 1).await;
+        gzip(&rotated);
+        bench.crash(collector).await;
+        if is_forgotten {
+            bench.forget();
+        }
+        bench.store.set_away(false);
+        let collector = bench.start();
+        bench.finish(collector, &writer).await;
+    }
+}
+
 fn links(bench: &Bench) -> usize {
     let entries = fs::read_dir(bench.path("state/spool")).unwrap().flatten();
     entries.filter(|entry| !entry.file_name().to_str().unwrap().ends_with(".path")).count()
