@@ -217,19 +217,30 @@ impl ChainFile {
 
     /// Whether it no longer starts, or no longer goes on, as it did.
     pub(crate) fn is_rewritten(&mut self) -> bool {
+        if self.has_other_start() {
+            return true;
+        }
+        let (Some(_), Some(source @ Source::Plain(_))) = (self.first, self.source.as_mut()) else {
+            return false;
+        };
+        let mut bytes = [0; START_BYTES];
+        let guard = &mut bytes[..self.guard.len()];
+        let from = self.base + self.offset - guard.len() as u64;
+        source.read(from, guard).is_ok_and(|n| !self.guard.holds(&guard[..n]))
+    }
+
+    /// Whether it no longer starts as it did. Of what was read before this says no, all was there before the file was rewritten.
+    pub(crate) fn has_other_start(&mut self) -> bool {
         let (Some(first), Some(source @ Source::Plain(_))) = (self.first, self.source.as_mut())
         else {
             return false;
         };
         let mut bytes = [0; START_BYTES];
         let start = &mut bytes[..(first.start.bytes as usize).min(START_BYTES)];
-        let is_changed = self.base == 0
+        self.base == 0
             && source
                 .read(first.start.hole, start)
-                .is_ok_and(|count| !first.start.is_hash_of(&start[..count]));
-        let guard = &mut bytes[..self.guard.len()];
-        let from = self.base + self.offset - guard.len() as u64;
-        is_changed || source.read(from, guard).is_ok_and(|n| !self.guard.holds(&guard[..n]))
+                .is_ok_and(|count| !first.start.is_hash_of(&start[..count]))
     }
 
     /// Whether it is known to hold at least one line, so that its predecessor may end.

@@ -341,6 +341,7 @@ impl Stream {
         };
         self.enter_restart(desk);
         let front = self.files.front_mut().expect("a front to begin");
+        tracing::debug!(path = %front.path.display(), key = ?front.key.inode, generation, offset, "begun");
         front.generation = Some(generation);
         front.offset = offset;
         front.size = front.size.max(offset);

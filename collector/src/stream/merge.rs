@@ -296,14 +296,13 @@ impl Stream {
             let is_same = |seen: &Seen| {
                 let first = self.first_of(seen, sources);
                 first.is_some_and(|first| match &head {
-                    Some(head) => {
-                        first.time == own.time && first.start.is_of(head) == Some(true)
-                    }
+                    Some(head) => first.time == own.time && first.start.is_of(head) == Some(true),
                     None => first == own,
                 })
             };
             let is_younger = |seen: &Seen| {
-                seen.live || self.first_of(seen, sources).is_some_and(|first| first.time >= own.time)
+                seen.live
+                    || self.first_of(seen, sources).is_some_and(|first| first.time >= own.time)
             };
             let before = others.iter().position(is_same);
             let before = before.or_else(|| others.iter().position(is_younger));

@@ -13,6 +13,9 @@ use crate::source::{FileKey, Guard, Source};
 /// The smallest read: what a quiet file's new lines fit in, with room for the file that grows meanwhile.
 const READ_BYTES: usize = 256 << 10;
 
+/// What the system copies in one step.
+const AT_ONCE_BYTES: usize = 4 << 10;
+
 /// What a read came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -34,7 +37,6 @@ impl Stream {
         if front.long.is_some() {
             return self.search_long_line(desk, left);
         }
-        let source = front.source.as_mut().expect("a front without a source is not read");
         let guard = front.guard.len();
         let mut want = READ_BYTES.min(desk.quantum.max(4096)) + guard;
         loop {
@@ -43,6 +45,7 @@ impl Stream {
             }
             desk.counters.reads.add(1);
             let from = front.base + front.offset - guard as u64;
+            let source = front.source.as_mut().expect("a front without a source is not read");
             let count = match source.read(from, &mut desk.buffer[..want]) {
                 Ok(count) => count,
                 Err(error) => return self.cannot_read(desk, &error),
@@ -50,6 +53,11 @@ impl Stream {
             if count < guard || !front.guard.holds(&desk.buffer[..count]) {
                 return Outcome::Rewritten;
             }
+            // No guard yet, or so much that the file may have been rewritten meanwhile.
+            if (guard == 0 || count > AT_ONCE_BYTES) && front.has_other_start() {
+                return Outcome::Rewritten;
+            }
+            let source = front.source.as_mut().expect("it was just read");
             let data = &desk.buffer[guard..count];
             let is_end = count < want;
             let is_damaged = is_end && source.is_salvaged();
@@ -143,6 +151,11 @@ impl Stream {
                 false => Outcome::End,
             };
         }
+        if front.has_other_start() {
+            return Outcome::Rewritten;
+        }
+        let source = front.source.as_mut().expect("it was just read");
+        let long = front.long.as_mut().expect("a long line to search");
         *left = left.saturating_sub(count);
         match memchr(b'\n', &desk.buffer[..count]) {
             None => {
