@@ -113,7 +113,9 @@ fn keep_open_files(earlier: Listing, listing: &mut Listing) {
             }
             // Gone by now, but open.
             None if old.file.is_some() => {
-                listing.files.insert(after, Seen { live: false, ..old });
+                listing
+                    .files
+                    .insert(after, Seen { live: false, hint: old.hint.clone().left(), ..old });
                 after += 1;
             }
             None => {}

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 /// Where a file stands in its chain, older first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Hint {
-    /// Kept by us when its own name was taken away; the number grows. Its place among the others is found by its first record.
+    /// Kept by us when its own name was taken away; the number grows.
     pub(crate) unspooled: Spooled,
     /// How often the container was started before.
     pub(crate) restart: u64,
@@ -21,6 +21,8 @@ pub(crate) struct Hint {
     pub(crate) dated: String,
     /// Rotated by number: the highest is the oldest.
     pub(crate) numbered: Reverse<u64>,
+    /// Whether the name was taken away, or says nothing: then only its first record can tell its place among the others.
+    pub(crate) is_left: bool,
 }
 
 /// Whether a file was found in the spool, and in which order it came there.
@@ -39,9 +41,10 @@ const AFTER_ALL_DATES: &str = "~";
 impl Hint {
     /// The hint of a file that lost its name: if that was the one that is written to, it is the newest of the rotated ones.
     pub(crate) fn left(self) -> Self {
-        match self.live {
-            true => Self { live: false, dated: AFTER_ALL_DATES.into(), ..self },
-            false => self,
+        let left = Self { is_left: true, ..self };
+        match left.live {
+            true => Self { live: false, dated: AFTER_ALL_DATES.into(), ..left },
+            false => left,
         }
     }
 

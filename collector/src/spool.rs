@@ -126,7 +126,7 @@ fn seen(path: &Path, number: u64) -> Option<Seen> {
     let metadata = file.metadata().ok()?;
     Some(Seen {
         path: Arc::from(path),
-        hint: Hint { unspooled: Spooled::Yes(number), ..Hint::default() },
+        hint: Hint { unspooled: Spooled::Yes(number), is_left: true, ..Hint::default() },
         key: FileKey::of(&metadata),
         size: metadata.len(),
         file: Some(file),

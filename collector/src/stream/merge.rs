@@ -32,6 +32,13 @@ enum Role {
     Ignored,
 }
 
+/// A listed file and what it is.
+#[derive(Debug)]
+struct Listed {
+    seen: Seen,
+    role: Role,
+}
+
 impl Stream {
     /// Takes in a listing.
     pub(crate) fn listed(&mut self, mut listing: Listing, desk: &mut Desk<'_>) {
@@ -46,25 +53,24 @@ impl Stream {
             file.live = false;
         }
         let mut sources = Sources::new();
-        let mut roles: Vec<Role> = Vec::with_capacity(listing.files.len());
-        for seen in &mut listing.files {
-            let role = self.role_of(seen, &mut sources, desk);
-            roles.push(role);
+        let mut listed: Vec<Listed> = Vec::with_capacity(listing.files.len());
+        for mut seen in listing.files {
+            let role = self.role_of(&mut seen, &mut sources, desk);
+            listed.push(Listed { seen, role });
         }
-        self.order_by_time(&mut listing.files, &mut roles, &sources);
-        self.place_spooled(&mut listing.files, &mut roles, &mut sources);
-        let expected = self.expected(&listing.files, &roles, &sources);
-        let covered = self.last_covered(&listing.files, &roles);
-        for (seen, role) in listing.files.iter().zip(&roles) {
-            tracing::debug!(path = %seen.path.display(), key = ?seen.key.inode, live = seen.live, ?role, "listed");
-        }
+        let listed = self.in_order(listed, &mut sources);
+        let expected = self.expected(&listed, &sources);
+        let covered = self.last_covered(&listed);
         let mut after = 0;
-        for (at, (seen, role)) in listing.files.iter().zip(roles).enumerate() {
+        for (at, Listed { seen, role }) in listed.iter().enumerate() {
+            tracing::debug!(path = %seen.path.display(), key = ?seen.key.inode, live = seen.live, ?role, "listed");
             match role {
                 Role::Present => after = self.update(seen) + 1,
                 Role::New(generation) => {
                     let Some((source, first)) = sources.remove(&seen.key) else { continue };
-                    if self.is_older(seen, generation, expected[at], at, covered) {
+                    let is_covered = covered.map(|covered| at < covered);
+                    if generation.is_none() && self.is_older(seen, first, expected[at], is_covered)
+                    {
                         self.pass_by(seen.key, first, desk);
                         continue;
                     }
@@ -73,11 +79,11 @@ impl Stream {
                 }
                 Role::CopyOf(key) => {
                     // A copy holds the place of its original.
-                    let place = self.files.iter().position(|file| file.key == key);
+                    let place = self.files.iter().position(|file| file.key == *key);
                     after = place.map_or(after, |place| place + 1);
                     if let Some((source, _)) = sources.remove(&seen.key) {
                         desk.counters.files_copied.add(1);
-                        self.add_copy(key, seen, source);
+                        self.add_copy(*key, seen, source);
                     }
                 }
                 Role::Covered | Role::Ignored => {}
@@ -91,7 +97,7 @@ impl Stream {
                 file.is_confirmed = true;
             }
         }
-        self.forget_absent(&listing.files);
+        self.forget_absent(&listed);
         self.place_late();
         self.unlink_unneeded();
         desk.counters.late_bytes.add(std::mem::take(&mut self.late_bytes));
@@ -187,44 +193,41 @@ impl Stream {
     }
 
     /// The place in the listing of the newest file that was read, or is being read.
-    fn last_covered(&self, files: &[Seen], roles: &[Role]) -> Option<usize> {
+    fn last_covered(&self, listed: &[Listed]) -> Option<usize> {
         let is_front = |key: FileKey| {
             self.files.front().is_some_and(|file| file.key == key && file.generation.is_some())
         };
-        roles
-            .iter()
-            .zip(files)
-            .enumerate()
-            .filter(|(_, (role, seen))| match role {
-                Role::Covered => true,
-                Role::Present => is_front(seen.key),
-                Role::CopyOf(key) => is_front(*key),
-                Role::New(generation) => {
-                    self.has_history && generation.is_some_and(|g| g <= self.read.generation)
-                }
-                Role::Ignored => false,
-            })
-            .map(|(at, _)| at)
-            .next_back()
+        listed.iter().rposition(|Listed { seen, role }| match role {
+            Role::Covered => true,
+            Role::Present => is_front(seen.key),
+            Role::CopyOf(key) => is_front(*key),
+            Role::New(generation) => {
+                self.has_history && generation.is_some_and(|g| g <= self.read.generation)
+            }
+            Role::Ignored => false,
+        })
     }
 
-    /// Whether a file that is not known is older than what was read.
+    /// Whether a file that is not known is older than what was read. `is_covered` says whether it is listed before something that is covered, if
+    /// something is.
     fn is_older(
         &self,
         seen: &Seen,
-        generation: Option<u64>,
+        first: Option<First>,
         expected: Option<u64>,
-        at: usize,
-        covered: Option<usize>,
+        is_covered: Option<bool>,
     ) -> bool {
-        if seen.live || generation.is_some() {
+        // No number is below the time of the file's first record, so what begins later than what is being read was not read, wherever it stands.
+        let is_later =
+            first.is_some_and(|first| first.is_printed && first.time > self.read.generation);
+        if seen.live {
             return false;
         }
         if self.may_skip {
             return true;
         }
-        match covered {
-            Some(covered) => at < covered,
+        match is_covered {
+            Some(is_covered) => is_covered && !is_later,
             None => self.has_history && expected.is_some_and(|e| e < self.read.generation),
         }
     }
@@ -269,56 +272,66 @@ impl Stream {
         sources.get(&seen.key).and_then(|(_, first)| *first).or_else(waiting).or_else(known)
     }
 
+    /// The listed files, oldest first.
+    fn in_order(&self, listed: Vec<Listed>, sources: &mut Sources) -> Vec<Listed> {
+        let (left, mut named): (Vec<_>, Vec<_>) =
+            listed.into_iter().partition(|file| file.seen.hint.is_left);
+        self.order_by_time(&mut named, sources);
+        for file in left {
+            let place = self.place_of(&file.seen, &named, sources);
+            named.insert(place, file);
+        }
+        named
+    }
+
     /// Some libraries give the newest file the highest number. Where the times say so, and all of them do, they are right.
-    fn order_by_time(&self, files: &mut [Seen], roles: &mut [Role], sources: &Sources) {
-        let from = files.iter().take_while(|seen| seen.hint.unspooled != Spooled::No).count();
-        let to = files.iter().rposition(|seen| !seen.live).map_or(0, |last| last + 1);
-        let Some(rotated) = files.get(from..to) else { return };
+    fn order_by_time(&self, named: &mut [Listed], sources: &Sources) {
+        let end = named.iter().rposition(|file| !file.seen.live).map_or(0, |last| last + 1);
+        let rotated = &mut named[..end];
         let times: Option<Vec<u64>> =
-            rotated.iter().map(|seen| Some(self.first_of(seen, sources)?.time)).collect();
+            rotated.iter().map(|file| Some(self.first_of(&file.seen, sources)?.time)).collect();
         let is_reversed = times
             .is_some_and(|times| times.len() > 1 && times.windows(2).all(|pair| pair[0] > pair[1]));
         if is_reversed {
-            files[from..to].reverse();
-            roles[from..to].reverse();
+            rotated.reverse();
         }
     }
 
-    /// The spool keeps files whose names were taken away, and some of them are there still, under another name or in another form, among others
-    /// that are older. Each goes before the one that starts as it does, else before the first that is not older.
-    fn place_spooled(&self, files: &mut [Seen], roles: &mut [Role], sources: &mut Sources) {
-        let count = files.iter().take_while(|seen| seen.hint.unspooled != Spooled::No).count();
-        for from in (0..count).rev() {
-            let Some(own) = self.first_of(&files[from], sources) else { continue };
-            let source = sources.get_mut(&files[from].key);
-            let head = source.and_then(|(source, _)| source.head(START_BYTES).ok());
-            let others = &files[from + 1..];
-            let is_same = |seen: &Seen| {
-                let first = self.first_of(seen, sources);
-                first.is_some_and(|first| match &head {
-                    Some(head) => first.time == own.time && first.start.is_of(head) == Some(true),
-                    None => first == own,
-                })
+    /// The place of a file whose name says nothing of it any more. It may be there under another one, or in another form, with older ones around: it
+    /// stands before the one that starts as it does, else before the first that is younger.
+    fn place_of(&self, left: &Seen, named: &[Listed], sources: &mut Sources) -> usize {
+        let by_name = || named.iter().position(|file| file.seen.hint > left.hint);
+        let Some(own) = self.first_of(left, sources) else {
+            return by_name().unwrap_or(named.len());
+        };
+        let source = sources.get_mut(&left.key);
+        let head = source.and_then(|(source, _)| source.head(START_BYTES).ok());
+        let is_same = |file: &Listed| {
+            let first = self.first_of(&file.seen, sources);
+            first.is_some_and(|first| match &head {
+                Some(head) => first.time == own.time && first.start.is_of(head) == Some(true),
+                None => first == own,
+            })
+        };
+        let is_younger = |file: &Listed| {
+            let first = self.first_of(&file.seen, sources);
+            // Where times are as coarse as that, what the names were is all that is known.
+            let comes_after = |first: First| {
+                first.time > own.time || (first.time == own.time && file.seen.hint > left.hint)
             };
-            let is_younger = |seen: &Seen| {
-                seen.live
-                    || self.first_of(seen, sources).is_some_and(|first| first.time >= own.time)
-            };
-            let before = others.iter().position(is_same);
-            let before = before.or_else(|| others.iter().position(is_younger));
-            let to = from + before.unwrap_or(others.len());
-            files[from..=to].rotate_left(1);
-            roles[from..=to].rotate_left(1);
-        }
+            file.seen.live || first.is_some_and(comes_after)
+        };
+        let same = named.iter().position(is_same);
+        same.or_else(|| named.iter().position(is_younger)).unwrap_or(named.len())
     }
 
     /// The numbers that the listed files have or would get: each the time of its first record, but greater than the one before.
     ///
     /// It is the same for the same files, whoever lists them and in how many forms, so a lost state does not change it.
-    fn expected(&self, files: &[Seen], roles: &[Role], sources: &Sources) -> Vec<Option<u64>> {
+    fn expected(&self, listed: &[Listed], sources: &Sources) -> Vec<Option<u64>> {
         let mut last = 0;
         let mut last_first = None;
-        let number = |(seen, role): (&Seen, &Role)| {
+        let number = |Listed { seen, role }: &Listed| {
             let key = match role {
                 Role::CopyOf(key) => *key,
                 _ => seen.key,
@@ -336,7 +349,7 @@ impl Stream {
             (last, last_first) = (number, first);
             Some(number)
         };
-        files.iter().zip(roles).map(number).collect()
+        listed.iter().map(number).collect()
     }
 
     fn add_copy(&mut self, key: FileKey, seen: &Seen, source: Source) {
@@ -358,14 +371,13 @@ impl Stream {
     }
 
     /// Files of which no form is left, and that are safe, need not be remembered.
-    fn forget_absent(&mut self, files: &[Seen]) {
+    fn forget_absent(&mut self, listed: &[Listed]) {
         let (acknowledged, read) = (self.acknowledged.generation, self.read.generation);
         self.remembered.retain(|known| {
             known.generation >= acknowledged.min(read)
                 || known.late_of.is_some()
-                || files.iter().any(|seen| seen.key == known.key)
+                || listed.iter().any(|file| file.seen.key == known.key)
         });
-        let listed = |key: &FileKey| files.iter().any(|seen| seen.key == *key);
-        self.ignored.retain(listed);
+        self.ignored.retain(|key| listed.iter().any(|file| file.seen.key == *key));
     }
 }
