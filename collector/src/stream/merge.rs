@@ -1,5 +1,7 @@
 //! From a folder's listing to the stream's files: what is known, what is a copy, what is new, and in which order.
 //!
+//! Names say the order, but a name that was taken away says nothing: such a file stands where its first record belongs.
+//!
 //! What is new stands where the listing has it. What is older than something that is covered, is covered: a stream is read in order, so
 //! an older file was read before, or given up. A file that the checkpoint does not remember and that the listing puts after what is covered, came
 //! since.
@@ -379,5 +381,99 @@ impl Stream {
                 || listed.iter().any(|file| file.seen.key == known.key)
         });
         self.ignored.retain(|key| listed.iter().any(|file| file.seen.key == *key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::chain::Rules;
+    use crate::config::CollectorConfig;
+    use crate::names::{Hint, PodPath};
+
+    /// A file with this name's hint, whose first line says this second.
+    fn file(hint: Hint, second: u32, text: &str, sources: &mut Sources) -> Listed {
+        let mut file = tempfile::tempfile().unwrap();
+        writeln!(file, "2026-11-21T10:00:{second:02}Z stdout F {text}").unwrap();
+        of(hint, file, sources)
+    }
+
+    fn of(hint: Hint, file: File, sources: &mut Sources) -> Listed {
+        let key = FileKey::of(&file.metadata().unwrap());
+        let live = hint.live;
+        let mut source = Source::new(file).unwrap();
+        let first = match identify(&mut source, &Default::default(), true).unwrap() {
+            Identity::Found(first) => Some(first),
+            _ => None,
+        };
+        sources.insert(key, (source, first));
+        let seen = Seen { path: Path::new("/x").into(), hint, key, size: 0, file: None, live };
+        Listed { seen, role: Role::New(None) }
+    }
+
+    fn numbered(number: u64) -> Hint {
+        Hint { numbered: std::cmp::Reverse(number), ..Hint::default() }
+    }
+
+    fn spooled(number: u64) -> Hint {
+        Hint { unspooled: Spooled::Yes(number), is_left: true, ..Hint::default() }
+    }
+
+    /// The files in order, each as its place in `listed`.
+    fn order(listed: Vec<Listed>, mut sources: Sources) -> Vec<usize> {
+        let rules = Rules::new(&CollectorConfig::default()).unwrap();
+        let pod = PodPath::new("n_p_u", "c").unwrap();
+        let chain = Arc::new(rules.pod_chain(Path::new("/pods/n_p_u/c"), &pod));
+        let keys: Vec<FileKey> = listed.iter().map(|file| file.seen.key).collect();
+        let ordered = Stream::new(chain, None).in_order(listed, &mut sources);
+        let place = |file: Listed| keys.iter().position(|key| *key == file.seen.key).unwrap();
+        ordered.into_iter().map(place).collect()
+    }
+
+    #[test]
+    fn a_file_that_lost_its_name_stands_where_its_first_record_says() {
+        let mut sources = Sources::new();
+        let s = &mut sources;
+        let listed = vec![
+            // One was compressed since, one has no other form any more.
+            file(spooled(1), 3, "three", s),
+            file(spooled(2), 4, "four", s),
+            file(numbered(3), 2, "two", s),
+            file(numbered(2), 3, "three", s),
+            // It had this name when it was seen, and another file has it now.
+            file(numbered(1).left(), 1, "one", s),
+            file(numbered(1), 6, "six", s),
+            // It was written to, and was deleted.
+            file(Hint::live(0).left(), 7, "seven", s),
+            file(Hint::live(0), 8, "eight", s),
+        ];
+        assert_eq!(order(listed, sources), [4, 2, 0, 3, 1, 5, 6, 7]);
+    }
+
+    #[test]
+    fn where_times_say_nothing_a_lost_name_is_all_there_is() {
+        let mut sources = Sources::new();
+        let s = &mut sources;
+        let listed = vec![
+            file(spooled(1), 1, "zero", s),
+            file(numbered(2), 1, "one", s),
+            file(numbered(1), 1, "two", s),
+            file(Hint::live(0).left(), 1, "three", s),
+            file(Hint::live(0), 1, "four", s),
+        ];
+        assert_eq!(order(listed, sources), [0, 1, 2, 3, 4]);
+        let mut sources = Sources::new();
+        let s = &mut sources;
+        let listed = vec![
+            file(numbered(2), 1, "one", s),
+            of(numbered(1).left(), tempfile::tempfile().unwrap(), s),
+            file(Hint::live(0), 1, "two", s),
+        ];
+        assert_eq!(order(listed, sources), [0, 1, 2]);
     }
 }
