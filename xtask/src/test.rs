@@ -62,6 +62,7 @@ pub(crate) fn fleet_faults(
     only: Option<String>,
     seed: Option<u64>,
 ) -> Result<()> {
+    services::install(workspace)?;
     // A page of some faults must not stand for all of them.
     let page = match only {
         None => workspace.path("docs/faults.md"),
@@ -79,6 +80,9 @@ pub(crate) fn fleet_faults(
 /// # Errors
 /// When they cannot be built, or fail.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if arguments.first().is_some_and(|bench| bench == "path") {
+        services::install(workspace)?;
+    }
     let binary = release(workspace)?;
     let run = ["run", "--quiet", "--release", "--package", "rookery-benches", "--"];
     workspace.cargo().args(run).args(arguments).env("ROOKERY_BIN", binary).run()
