@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use rookery_core::batch::Block;
+use rookery_core::batch::{Block, Origin};
 use rookery_core::logs::builder::{Head, LogBatchBuilder};
 use rookery_core::logs::{Resource, schema};
 use rookery_core::{Position, StreamId, Tenant};
@@ -38,7 +38,8 @@ static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         });
     }
     let records = vec![builder.finish().expect("a small batch")];
-    let block = Block { tenant: Tenant::default(), records, entries: Vec::new() };
+    let origin = Origin { partition: 0, epoch: 1, sequence: 2 };
+    let block = Block { tenant: Tenant::default(), origin, records, entries: Vec::new() };
     let mut bytes = Vec::new();
     encode(&mut bytes, 1, 0, &block).expect("records can be written");
     bytes.split_off(HEADER_BYTES)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rookery_tests::kit::clickhouse::ClickHouse;
 use rookery_tests::kit::http::Client;
-use rookery_tests::kit::kafka::{Kafka, Record};
+use rookery_tests::kit::kafka::{Kafka, Record, Setup};
 use rookery_tests::kit::parts::unique;
 use rookery_tests::kit::process::{RoleLaunch, Rookery, binary};
 use rookery_tests::kit::wait;
@@ -122,6 +122,45 @@ fn a_role_without_its_parts_lives_says_what_it_waits_for_and_stops_at_once() -> 
         ensure!(error.contains(missing), "{role} does not say what is missing: {error}");
         client.get("/metrics", &[])?;
         process.stop().with_context(|| format!("stop the {role}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_password_that_kafka_refuses_is_named_and_the_right_one_lets_in() -> Result<()> {
+    let kafka = Setup::brokers(1)
+        .proxies(1)
+        .property(
+            "listener.security.protocol.map",
+            "CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLERS:PLAINTEXT,WAY0:SASL_PLAINTEXT",
+        )
+        .property("listener.name.way0.sasl.enabled.mechanisms", "PLAIN")
+        .property(
+            "listener.name.way0.plain.sasl.jaas.config",
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_rookery=\"right\";",
+        )
+        .launch()?;
+    let folder = tempfile::tempdir()?;
+    let (config, journal) =
+        (folder.path().join("collector.yaml"), folder.path().join("collector.log"));
+    let text = format!(
+        "listen: 127.0.0.1:0\ndata_dir: {0}\ncollector: {{state_dir: {0}/state}}\nkafka:\n  brokers: ['{1}']\n  replication_factor: 1\n  \
+         sasl: {{mechanism: PLAIN, username: rookery}}\n",
+        folder.path().display(),
+        kafka.through(0)?
+    );
+    std::fs::write(&config, text)?;
+    for (password, said) in [("wrong", "check kafka.sasl"), ("right", "made a topic")] {
+        let variable = ("ROOKERY_KAFKA_SASL_PASSWORD".into(), password.into());
+        let (config, journal) = (config.clone(), journal.clone());
+        let launch = RoleLaunch { role: "collector", config, journal, environment: vec![variable] };
+        let mut collector = launch.spawn()?;
+        let line = until_said(&launch.journal, said)?;
+        ensure!(!line.contains(password), "the password is in the log: {line}");
+        if password == "right" {
+            until_ready(&mut collector)?;
+        }
+        collector.stop()?;
     }
     Ok(())
 }

@@ -33,7 +33,9 @@ pub(crate) fn run(workspace: &Workspace, minutes: u64, targets: &[String]) -> Re
                 bail!("there is no such target; there are {}", all.join(", "));
             }
             let time = format!("-max_total_time={}", minutes * 60);
-            fuzz(&["run", target, "--", &time, "-jobs=1", "-print_final_stats=1"]).run()
+            // The targets are safe Rust, which a sanitizer has little to say about; and librdkafka does not build beside a zstd with one in it.
+            let target = ["run", "--sanitizer", "none", target, "--"];
+            fuzz(&target).args([&time, "-jobs=1", "-print_final_stats=1"]).run()
         });
     }
     report.finish()

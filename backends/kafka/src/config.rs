@@ -77,8 +77,8 @@ impl Default for KafkaConfig {
             buffer_limit: Bytes::mib(64),
             // An append takes well under a second when the store is healthy.
             revoke_wait: Span::seconds(10),
-            // librdkafka's own default.
-            session_timeout: Span::seconds(45),
+            // As long as nobody reads on what a killed ingester had. More than `revoke_wait`, and five heartbeats.
+            session_timeout: Span::seconds(15),
             partitions_interval: Span::seconds(60),
             foreign: Vec::new(),
         }

@@ -3,12 +3,16 @@
 //! A broker that is away is waited for, with a message that names it, so that parts may start in any order. A right that is missing is an
 //! error that says what to grant. What is unsafe about a topic is a warning that says what to change: it is somebody's choice.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rookery_core::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +45,36 @@ pub(crate) struct Topic {
     pub(crate) min_in_sync: Option<u32>,
 }
 
+/// The last that librdkafka said of brokers that cannot be reached, or that refuse it.
+#[derive(Debug, Default)]
+struct Complaints(Mutex<Option<String>>);
+
+impl ClientContext for Complaints {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+    }
+}
+
+impl ProducerContext for Complaints {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// Why no broker answers, as far as librdkafka knows it: the error of a question says no more than that it took too long. A client for administration
+/// does not pass on what the library says, so this asks with another one.
+async fn why(config: &KafkaConfig) -> Option<String> {
+    let client = client::common(config).ok()?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let producer: BaseProducer<Complaints> =
+            client.create_with_context(Complaints::default()).ok()?;
+        let _ = producer.client().fetch_metadata(None, ASK_LIMIT / 5);
+        producer.poll(Duration::ZERO);
+        producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    });
+    asked.await.ok().flatten()
+}
+
 /// Waits for the brokers, makes the topic of the logs and that of the dead letters if they are missing, and warns of what is unsafe.
 ///
 /// # Errors
@@ -60,7 +94,16 @@ pub(crate) async fn prepare(config: &KafkaConfig, cancel: &CancellationToken) ->
             Ok(None) => SPREAD,
             Err(error) if !error.kind().is_retryable() => return Err(error),
             Err(error) => {
-                tracing::warn!(brokers = config.bootstrap(), %error, retry_in = ?pause, "waiting for Kafka");
+                let said = why(config).await;
+                let brokers = config.bootstrap();
+                match said.as_deref() {
+                    Some(said) if said.contains("uthentication") => {
+                        tracing::warn!(brokers, said, retry_in = ?pause, "Kafka refuses this client: check kafka.sasl, and that the user exists there");
+                    }
+                    said => {
+                        tracing::warn!(brokers, %error, said, retry_in = ?pause, "waiting for Kafka");
+                    }
+                }
                 let wait = pause;
                 pause = (pause * 2).min(PAUSE_LIMIT);
                 wait

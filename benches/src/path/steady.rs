@@ -1,6 +1,8 @@
 //! (a) and (d) at 10,000 lines a second: what the collector takes, and how soon a line is found at the other end.
 //!
-//! Probes are lines of a pod of its own, at moments that have nothing to do with any timer. One question after the other asks for all
+//! First nobody asks, and the processes are watched. Then one question follows the other, and the probes are written: asking is a load too.
+//!
+//! Probes are lines of a pod of its own, at moments that have nothing to do with any timer. A question asks for all
 //! probes of the last half minute, over HTTP as a person would; a probe is searchable when the first answer that has it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,12 +45,13 @@ pub(crate) fn run(parts: &Parts, quick: bool, results: &mut Results) -> Result<(
     let collector = way.collector(&way.pods())?;
     let query = way.query()?;
 
-    let is_over = AtomicBool::new(false);
+    let (is_asked, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
     let (load, found) = thread::scope(|scope| {
         let asking = thread::Builder::new().name("asking".into());
-        let asking = asking.spawn_scoped(scope, || ask(&query.client, &is_over))?;
+        let asking = asking.spawn_scoped(scope, || ask(&query.client, &is_asked, &is_over))?;
         let processes = [("collector", &collector), ("ingester", &ingester), ("query", &query)];
-        let load = Load::run(parts, &way, &processes, Duration::from_secs(seconds));
+        let phase = Duration::from_secs(seconds);
+        let load = Load::run(parts, &way, &processes, phase, &is_asked);
         let settled = load.and_then(|load| load.settle(&query.client).map(|()| load));
         is_over.store(true, Ordering::Relaxed);
         let found = asking.join().ok().context("asking ended in a panic")??;
@@ -67,38 +70,43 @@ pub(crate) fn run(parts: &Parts, quick: bool, results: &mut Results) -> Result<(
 struct Load {
     written: u64,
     probes: BTreeMap<u64, Instant>,
+    /// Of the collector, in MiB, while nobody asks.
     resident: Vec<f64>,
-    spent: Spent,
-    measured: f64,
+    /// While nobody asks, and while somebody does: what the processes took, and in how many seconds.
+    phases: Vec<(Spent, f64)>,
 }
 
 impl Load {
-    /// Writes through the warm-up and so much longer.
+    /// Writes through the warm-up and two phases of this length; from the second on, `is_asked`.
     fn run(
         parts: &Parts,
         way: &Way,
         roles: &[(&'static str, &Role); 3],
-        measure: Duration,
+        phase: Duration,
+        is_asked: &AtomicBool,
     ) -> Result<Self> {
         let mut writer = Writer::open(&way.pods())?;
         let mut probe_log = create(&way.pods(), "probe", PROBE_POD)?;
         let mut random = Random::new(2);
-        let (mut number, mut probes, mut resident) = (0, BTreeMap::new(), Vec::new());
+        let (mut number, mut probes) = (0, BTreeMap::new());
+        let (mut resident, mut phases) = (Vec::new(), Vec::new());
         let start = Instant::now();
-        let mut next = WARM_UP;
+        let mut next = WARM_UP + phase;
         let mut begun: Option<(Instant, Meter)> = None;
-        while start.elapsed() < WARM_UP + measure {
+        while phases.len() < 2 {
             writer.write_due(start.elapsed())?;
-            if start.elapsed() >= WARM_UP && begun.is_none() {
-                let mut meter = Meter::default()
-                    .since_now("broker", parts.broker()?)?
-                    .since_now("engine", parts.clickhouse.id()?)?;
-                for (name, role) in roles {
-                    meter = meter.since_now(name, role.id())?;
-                }
-                begun = Some((Instant::now(), meter));
+            let due = WARM_UP + phase * u32::try_from(phases.len())?;
+            if begun.is_none() && start.elapsed() >= due {
+                begun = Some((Instant::now(), watch(parts, roles)?));
             }
-            if start.elapsed() >= WARM_UP {
+            if let Some((from, meter)) = &begun
+                && from.elapsed() >= phase
+            {
+                phases.push((meter.read()?, from.elapsed().as_secs_f64()));
+                begun = None;
+                is_asked.store(true, Ordering::Relaxed);
+            }
+            if begun.is_some() && phases.is_empty() {
                 let bytes = machine::resident_bytes(roles[0].1.id())?;
                 resident.push(bytes as f64 / f64::from(1 << 20));
             }
@@ -112,10 +120,8 @@ impl Load {
             }
             thread::park_timeout(TICK);
         }
-        let (from, meter) = begun.expect("the run is longer than the warm-up");
-        let (spent, measured) = (meter.read()?, from.elapsed().as_secs_f64());
         resident.sort_unstable_by(f64::total_cmp);
-        Ok(Self { written: writer.written + number, probes, resident, spent, measured })
+        Ok(Self { written: writer.written + number, probes, resident, phases })
     }
 
     /// Waits until everything is searchable.
@@ -131,7 +137,8 @@ impl Load {
     }
 
     fn report(&self, seconds: u64, results: &mut Results) {
-        let collector = self.spent.of("collector") / self.measured * 1e2;
+        let (spent, measured) = &self.phases[0];
+        let collector = spent.of("collector") / measured * 1e2;
         let resident = [0.5, 1.0].map(|part| quantile(&self.resident, part));
         results.add(
             "path a",
@@ -146,16 +153,37 @@ impl Load {
                 collector / 3.0
             ),
         );
-        let all = self.spent.percent(self.measured);
-        results.add("path a", "all processes at that rate, of a core", all, String::new());
+        for ((spent, measured), what) in self.phases.iter().zip(["nobody asks", "one asks"]) {
+            let what = format!("all processes at that rate while {what}, of a core");
+            results.add("path a", what, spent.percent(*measured), String::new());
+        }
     }
 }
 
+/// From now on, what the processes take.
+fn watch(parts: &Parts, roles: &[(&'static str, &Role); 3]) -> Result<Meter> {
+    let mut meter = Meter::default()
+        .since_now("broker", parts.broker()?)?
+        .since_now("engine", parts.clickhouse.id()?)?;
+    for (name, role) in roles {
+        meter = meter.since_now(name, role.id())?;
+    }
+    Ok(meter)
+}
+
 /// Asks until it is over; when each probe was first found.
-fn ask(client: &Client, is_over: &AtomicBool) -> Result<BTreeMap<u64, Instant>> {
+fn ask(
+    client: &Client,
+    is_asked: &AtomicBool,
+    is_over: &AtomicBool,
+) -> Result<BTreeMap<u64, Instant>> {
     let mut found = BTreeMap::new();
     while !is_over.load(Ordering::Relaxed) {
         let asked = Instant::now();
+        if !is_asked.load(Ordering::Relaxed) {
+            thread::park_timeout(ASK_EVERY);
+            continue;
+        }
         let rows = client.search(WORD, &[("start", ASKED_FOR), ("limit", "1000")])?;
         let answered = Instant::now();
         for row in &rows {
