@@ -1,6 +1,7 @@
 //! From the configuration to librdkafka's settings, and from its errors to ours.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -8,6 +9,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rookery_core::{Error, Kind, Result};
 
 use crate::config::{KafkaConfig, SaslConfig, TlsConfig};
+
+/// A time to poll for. The binding waits in whole milliseconds, and spins for what is left of the last one: with a little more than
+/// whole ones, nothing is left when it wakes.
+pub(crate) const fn whole_millis(millis: u64) -> Duration {
+    Duration::from_micros(millis * 1000 + 100)
+}
 
 /// What every client shares.
 pub(crate) fn common(config: &KafkaConfig) -> Result<ClientConfig> {

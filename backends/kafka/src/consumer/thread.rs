@@ -38,7 +38,7 @@ const TAKE_LIMIT_BYTES: usize = 1 << 20;
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long one poll waits: how late a hold or a stop may be noticed.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = crate::client::whole_millis(20);
 
 /// How often it is said that the brokers are away.
 const SAY_INTERVAL: Duration = Duration::from_secs(30);

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::Inner;
 use super::route::{Choice, Route, RouteFile, choose};
 use super::session::Session;
+use crate::client::whole_millis;
 use crate::offsets::Offsets;
 use crate::topic_id::topic_id;
 
 /// How often a stop and the end of a session are noticed; callbacks come at once.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = whole_millis(100);
 
 /// How long one question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
