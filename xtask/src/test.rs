@@ -5,7 +5,7 @@
 
 mod counts;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command::Command;
 use crate::report::{Count, Report, say};
@@ -80,12 +80,25 @@ pub(crate) fn fleet_faults(
 /// # Errors
 /// When they cannot be built, or fail.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let run = ["run", "--quiet", "--release", "--package", "rookery-benches", "--"];
+    let mut bench = workspace.cargo().args(run).args(arguments);
     if arguments.first().is_some_and(|bench| bench == "path") {
         services::install(workspace)?;
+        bench = bench.env("ROOKERY_COLLECTOR_BIN", lean(workspace)?);
     }
-    let binary = release(workspace)?;
-    let run = ["run", "--quiet", "--release", "--package", "rookery-benches", "--"];
-    workspace.cargo().args(run).args(arguments).env("ROOKERY_BIN", binary).run()
+    bench.env("ROOKERY_BIN", release(workspace)?).run()
+}
+
+/// The collector as it runs on every node: a build of that role alone, beside the whole one.
+fn lean(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    let features = ["--no-default-features", "--features", "collector"];
+    let build = ["build", "--release", "--package", "rookery-server"];
+    workspace.cargo().args(build).args(features).run()?;
+    let folder = workspace.target().join("release");
+    let lean = folder.join("rookery-collector");
+    std::fs::copy(folder.join("rookery"), &lean)
+        .with_context(|| format!("copy the binary to {}", lean.display()))?;
+    Ok(lean)
 }
 
 fn release(workspace: &Workspace) -> Result<std::path::PathBuf> {

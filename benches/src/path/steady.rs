@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rookery_core::time;
 use rookery_tests::faults::compare;
 use rookery_tests::kit::http::Client;
+use rookery_tests::kit::process::COLLECTOR_VARIABLE;
 use rookery_tests::kit::random::Random;
 use rookery_tests::kit::wait;
 
@@ -142,7 +143,7 @@ impl Load {
         let resident = [0.5, 1.0].map(|part| quantile(&self.resident, part));
         results.add(
             "path a",
-            format!("{LINES_A_SECOND} lines/s for {seconds} s, the collector"),
+            format!("{LINES_A_SECOND} lines/s for {seconds} s, the collector{}", of_which_build()),
             format!(
                 "resident median {:.1} MiB, most {:.1} MiB; CPU {collector:.1} % of a core",
                 resident[0], resident[1]
@@ -158,6 +159,11 @@ impl Load {
             results.add("path a", what, spent.percent(*measured), String::new());
         }
     }
+}
+
+/// Which binary the collector is.
+fn of_which_build() -> &'static str {
+    if std::env::var_os(COLLECTOR_VARIABLE).is_some() { ", built by itself" } else { "" }
 }
 
 /// From now on, what the processes take.

@@ -18,6 +18,9 @@ use super::wait;
 /// How long a start may take: a store that has to read its log again, in the development profile, on a busy machine.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Names a binary for the collectors alone: a build of that role.
+pub const COLLECTOR_VARIABLE: &str = "ROOKERY_COLLECTOR_BIN";
+
 /// How long a request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
@@ -125,7 +128,9 @@ impl RoleLaunch {
     /// # Errors
     /// When the binary does not build, or cannot be started.
     pub fn spawn(&self) -> Result<Rookery> {
-        let mut command = Command::new(binary()?);
+        let own =
+            if self.role == "collector" { std::env::var_os(COLLECTOR_VARIABLE) } else { None };
+        let mut command = Command::new(own.map_or_else(binary, |path| Ok(path.into()))?);
         command.args([self.role, "--config"]).arg(&self.config);
         spawn(command, &self.environment, &self.journal)
     }
@@ -137,7 +142,7 @@ fn spawn(
     journal: &Path,
 ) -> Result<Rookery> {
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command.env_remove("ROOKERY_BIN");
+    command.env_remove("ROOKERY_BIN").env_remove(COLLECTOR_VARIABLE);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let program = command.get_program().to_owned();
     let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;
