@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use rookery_tests::kit::process::Launch;
+use rookery_tests::kit::process::{Launch, RoleLaunch};
 use serde_json::Value;
 
 use super::tools::{at, check, documents, list, printed, repository};
@@ -46,8 +46,18 @@ fn rules_and_the_guide_name_only_metrics_that_the_binary_exports() -> Result<()>
     let folder = tempfile::tempdir()?;
     let mut rookery = Launch::below(folder.path())?.start()?;
     let body = rookery.client()?.get("/metrics", &[])?;
-    let exported = names(&String::from_utf8(body.to_vec())?);
+    let mut exported = names(&String::from_utf8(body.to_vec())?);
     rookery.stop()?;
+    // A role says its own from its start, whatever it waits for.
+    let config = folder.path().join("ingester.yaml");
+    let nowhere = "listen: 127.0.0.1:0\nkafka: {brokers: ['127.0.0.1:1']}\nclickhouse: {url: 'http://127.0.0.1:2'}\n";
+    fs::write(&config, nowhere)?;
+    let journal = config.with_extension("log");
+    let launch = RoleLaunch { role: "ingester", config, journal, environment: Vec::new() };
+    let mut ingester = launch.spawn()?;
+    let body = ingester.client()?.get("/metrics", &[])?;
+    exported.extend(names(&String::from_utf8(body.to_vec())?));
+    ingester.stop()?;
     for file in ["deploy/alerts/rookery.yaml", "docs/guides/deploying.md"] {
         let named = names(&fs::read_to_string(repository(file))?);
         let unknown: Vec<_> = named.difference(&exported).collect();
