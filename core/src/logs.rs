@@ -16,6 +16,7 @@
 //! The tenant is not a column of a batch: a batch belongs to one tenant.
 
 pub mod builder;
+pub mod ipc;
 pub mod names;
 
 use std::sync::{Arc, LazyLock};

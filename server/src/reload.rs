@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::process::LogControl;
@@ -28,6 +28,7 @@ pub(crate) struct Reload {
     present: Config,
     read: Box<dyn Fn() -> Result<Config> + Send>,
     changes: Vec<Change>,
+    hangups: Option<Signal>,
 }
 
 impl Reload {
@@ -38,7 +39,22 @@ impl Reload {
         read: impl Fn() -> Result<Config> + Send + 'static,
     ) -> Self {
         let log = Change { key: "log", apply: Box::new(move |config| log.set(&config.log)) };
-        Self { started: present.clone(), present, read: Box::new(read), changes: vec![log] }
+        Self {
+            started: present.clone(),
+            present,
+            read: Box::new(read),
+            changes: vec![log],
+            hangups: None,
+        }
+    }
+
+    /// Hears of SIGHUP from now on. Before anything is announced: a process that does not listen for it is ended by it.
+    ///
+    /// # Errors
+    /// When the operating system does not let us hear of it.
+    pub(crate) fn listening(mut self) -> Result<Self> {
+        self.hangups = Some(signal(SignalKind::hangup()).context("listen for SIGHUP")?);
+        Ok(self)
     }
 
     /// With another change that the role can make.
@@ -54,7 +70,7 @@ impl Reload {
 
     /// Reloads at every SIGHUP; ends only with the process.
     pub(crate) async fn run(mut self) {
-        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        let Some(mut hangups) = self.hangups.take() else { return };
         while hangups.recv().await.is_some() {
             match self.reload() {
                 Ok(text) => tracing::info!("{text}"),
@@ -143,6 +159,7 @@ mod tests {
                 move || Config::load(Some(&file))
             }),
             changes: Vec::new(),
+            hangups: None,
         }
         .with("collector", {
             let seen = seen.clone();

@@ -40,7 +40,7 @@ pub(crate) fn main(args: &StandaloneArgs) -> Result<ExitCode> {
         move || configure(&args)
     });
     runtime()?.block_on(async {
-        tokio::spawn(reload.run());
+        tokio::spawn(reload.listening()?.run());
         run(config, stop_at_signals()?).await
     })?;
     Ok(ExitCode::SUCCESS)

@@ -24,7 +24,6 @@ mod shrink;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use rookery_core::batch::Batch;
 use rookery_core::logs;
@@ -330,24 +329,13 @@ impl Decoder {
             .decompressor
             .decompress(payload, size)
             .map_err(|e| Error::corrupt("cannot decompress the message's payload").because(e))?;
-        // The decoder of Arrow checks offsets and texts, and panics at some of what no writer makes.
-        std::panic::catch_unwind(|| read_stream(&stream))
-            .unwrap_or_else(|_| Err(Error::corrupt("the message's columns cannot be read")))
+        let mut batches = logs::ipc::read(&stream, DECODED_LIMIT_BYTES as u64)
+            .map_err(|e| Error::corrupt("the message's columns cannot be read").because(e))?;
+        if batches.len() > 1 {
+            return Err(Error::corrupt("the message holds more than one record batch"));
+        }
+        Ok(batches.pop().unwrap_or_else(|| RecordBatch::new_empty(logs::schema())))
     }
-}
-
-fn read_stream(stream: &[u8]) -> Result<RecordBatch> {
-    let wrong = |e| Error::corrupt("the message's columns cannot be read").because(e);
-    let mut reader = StreamReader::try_new(stream, None).map_err(wrong)?;
-    if reader.schema() != logs::schema() {
-        return Err(Error::corrupt("the message's columns are not those of logs"));
-    }
-    let records = reader.next().unwrap_or_else(|| Ok(RecordBatch::new_empty(logs::schema())));
-    let records = records.map_err(wrong)?;
-    if reader.next().is_some() {
-        return Err(Error::corrupt("the message holds more than one record batch"));
-    }
-    Ok(records)
 }
 
 #[cfg(test)]

@@ -13,10 +13,8 @@
 //!
 //! A frame is whole or it is not there: every bit of it but the magic is under the checksum.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::{Error, Position, Result, StreamId, Tenant, logs};
@@ -141,17 +139,11 @@ pub fn decode(sequence: u64, payload: &[u8]) -> Result<Frame> {
     for _ in 0..count {
         entries.push(entry(&mut reader)?);
     }
-    let mut records = Vec::new();
-    if !reader.rest().is_empty() {
-        let broken = |e| Error::corrupt("a frame of the log holds no records").because(e);
-        let stream = StreamReader::try_new(Cursor::new(reader.rest()), None).map_err(broken)?;
-        if stream.schema() != logs::schema() {
-            return Err(Error::corrupt("a frame of the log has records of another schema"));
-        }
-        for batch in stream {
-            records.push(batch.map_err(broken)?);
-        }
-    }
+    let records = match reader.rest() {
+        [] => Vec::new(),
+        stream => logs::ipc::read(stream, PAYLOAD_LIMIT_BYTES)
+            .map_err(|e| Error::corrupt("a frame of the log holds no records").because(e))?,
+    };
     Ok(Frame { sequence, at, block: Block { tenant, origin: Origin::default(), records, entries } })
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || complete(&args));
     let runtime = rookery_collector::process::runtime()?;
-    runtime.block_on(async { run(config, reload, stop_at_signals()?).await })?;
+    runtime.block_on(async { run(config, reload.listening()?, stop_at_signals()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
 

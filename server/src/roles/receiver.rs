@@ -28,7 +28,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     let log = start_log(&config.log)?;
     let args = args.clone();
     let reload = Reload::new(config.clone(), log, move || configure(&args));
-    runtime()?.block_on(async { run(config, reload, stop_at_signals()?).await })?;
+    runtime()?.block_on(async { run(config, reload.listening()?, stop_at_signals()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
 
