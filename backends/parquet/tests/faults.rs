@@ -289,7 +289,10 @@ async fn a_full_disk_refuses_appends_with_advice_and_takes_them_again_when_there
             // As an ingester does between two tries; the answer does not depend on how long it is.
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        store.close().await.unwrap();
+        // On a disk as small as this the last parts may not fit beside the log that they come from, which then has them for the next start.
+        if let Err(error) = store.close().await {
+            assert!(error.to_string().contains("the log has them"), "{error}");
+        }
         check(&store, n + 1).await;
         drop(store);
         let store = open(&folder).unwrap();
