@@ -113,9 +113,7 @@ fn keep_open_files(earlier: Listing, listing: &mut Listing) {
             }
             // Gone by now, but open.
             None if old.file.is_some() => {
-                listing
-                    .files
-                    .insert(after, Seen { live: false, hint: old.hint.clone().left(), ..old });
+                listing.files.insert(after, Seen { live: false, hint: old.hint.left(), ..old });
                 after += 1;
             }
             None => {}
