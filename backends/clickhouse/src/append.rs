@@ -148,6 +148,8 @@ impl Writer<'_> {
             .setting("max_insert_threads", 1)
             .setting("min_insert_block_size_rows", GATHERED_ROWS)
             .setting("min_insert_block_size_bytes", 0)
+            // A part of an insert is small, and merged in seconds: the merge makes its indexes.
+            .setting("materialize_skip_indexes_on_insert", 0)
             .setting("max_execution_time", self.inserts.timeout.as_secs().max(1))
             // On a cluster: acknowledged when the shard has it.
             .setting("insert_distributed_sync", 1)

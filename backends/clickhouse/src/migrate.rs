@@ -20,13 +20,20 @@ struct Step {
     statements: fn(&Dialect) -> Vec<String>,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "logs, their ledger, and the claims",
-    statements: |dialect| {
-        [dialect.claims(), dialect.ledger(), dialect.events(), dialect.logs()].concat()
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "logs, their ledger, and the claims",
+        statements: |dialect| {
+            [dialect.claims(), dialect.ledger(), dialect.events(), dialect.logs()].concat()
+        },
     },
-}];
+    Step {
+        version: 2,
+        name: "the level of a record as a column, and fields packed closer",
+        statements: |dialect| [dialect.level(), dialect.fields_packed()].concat(),
+    },
+];
 
 /// The schema that this program reads and writes.
 pub(crate) const VERSION: u32 = STEPS[STEPS.len() - 1].version;

@@ -22,7 +22,33 @@ async fn migrations_made_by_two_at_once_are_made_once_and_a_dry_run_changes_noth
     assert!(!one?.is_empty() || !other?.is_empty());
     assert_eq!(migrate(&setup.config).await?, Vec::<String>::new());
     assert_eq!(dry_run(&setup.config).await?, Vec::<String>::new());
-    assert_eq!(setup.ask("SELECT count() FROM schema_migrations FINAL")?, "1");
+    assert_eq!(setup.ask("SELECT count() FROM schema_migrations FINAL")?, "2");
+    setup.store().await?.ready().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_from_before_the_level_had_a_column_have_one() -> Result<()> {
+    let setup = Setup::empty("level")?;
+    for statement in dry_run(&setup.config).await?.iter().filter(|sql| sql.starts_with("CREATE")) {
+        blocking(|| setup.server.query(statement, &[]))?;
+    }
+    setup.ask("INSERT INTO schema_migrations VALUES (1, 'the first', now(), 'rookery 0.1.0')")?;
+    let insert = |severity: u8, fields: &str| {
+        setup.ask(&format!(
+            "INSERT INTO logs (tenant, time, severity, fields, keep_days) VALUES ('default', '2026-11-21 10:00:00', {severity}, {fields}, 60000)"
+        ))
+    };
+    insert(18, "map()")?;
+    insert(13, "map('level', 'WARNING')")?;
+    insert(0, "map('number', '1')")?;
+    let made = migrate(&setup.config).await?;
+    assert_eq!(made.len(), 1, "{made:?}");
+    insert(24, "map()")?;
+    let levels = "SELECT groupArray(level) FROM (SELECT level FROM logs ORDER BY level)";
+    assert_eq!(setup.ask(levels)?, "['','WARNING','error','fatal']");
+    setup.ask("OPTIMIZE TABLE logs FINAL")?;
+    assert_eq!(setup.ask(levels)?, "['','WARNING','error','fatal']");
     setup.store().await?.ready().await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use arrow_array::{
 use arrow_schema::{DataType, TimeUnit};
 use hashbrown::HashMap;
 use rookery_core::filter::FieldName;
-use rookery_core::logs::names::{Meaning, label_name, meaning, merge_level, own_name};
+use rookery_core::logs::names::{Meaning, label_name, meaning, own_name};
 use rookery_core::rows::{Column, Rows};
 use rookery_core::{Error, Result};
 
@@ -27,8 +27,6 @@ pub(crate) enum Output {
     Labels,
     /// All of the records' own fields.
     Fields,
-    /// The number of the severity, for the level of a record whose fields are all there.
-    Severity,
     /// How many records a row stands for.
     Count,
 }
@@ -39,8 +37,6 @@ pub(crate) enum Output {
 /// `corrupt` when the server's columns are of other types than were asked for.
 pub(crate) fn rows(batch: &RecordBatch, outputs: &[Output]) -> Result<Rows> {
     let mut rows = Rows { len: batch.num_rows(), columns: Vec::new() };
-    let mut severity = None;
-    let mut own_level = Column::constant("", rows.len);
     if batch.num_columns() != outputs.len() {
         return Err(Error::corrupt(format!(
             "ClickHouse answered {} columns, and was asked for {}",
@@ -58,26 +54,17 @@ pub(crate) fn rows(batch: &RecordBatch, outputs: &[Output]) -> Result<Rows> {
             }
             Output::Fields => {
                 for (own, texts) in entries(array)? {
-                    match own_name(&own) {
-                        None => own_level = Column::Text(texts),
-                        // A field that is named as another is asked for cannot be asked for.
-                        Some(name) if meaning(&name) == Meaning::Own(&own) => {
-                            push(&mut rows, name, Column::Text(texts));
-                        }
-                        Some(_) => {}
+                    // The record's own level is in the level's column; and a field that is named as another is asked for cannot be
+                    // asked for.
+                    if let Some(name) = own_name(&own)
+                        && meaning(&name) == Meaning::Own(&own)
+                    {
+                        push(&mut rows, name, Column::Text(texts));
                     }
                 }
             }
-            Output::Severity => severity = array.as_primitive_opt::<UInt8Type>().cloned(),
             Output::Count => {}
         }
-    }
-    if let Some(severity) = severity {
-        let level = match own_level {
-            Column::Text(own) => merge_level(&Column::Text(own), &severity),
-            _ => Column::Severity(severity),
-        };
-        push(&mut rows, rookery_core::logs::fields::LEVEL.into(), level);
     }
     Ok(rows)
 }

@@ -202,11 +202,7 @@ fn of_field(params: &mut Params, name: &str, test: &Test) -> Bounds {
             _ => Bounds::UNKNOWN,
         };
     }
-    let meaning = meaning(name);
-    if meaning == Meaning::Level {
-        return level(params, test);
-    }
-    match (field::source(params, meaning), test) {
+    match (field::source(params, meaning(name)), test) {
         (Source::Text(text), _) => test::bounds(params, &text, test),
         (Source::Whole(_) | Source::Time(_), Test::Any) => Bounds::always(true),
         (Source::Whole(_) | Source::Time(_), Test::Empty) => Bounds::always(false),
@@ -222,16 +218,6 @@ fn of_field(params: &mut Params, name: &str, test: &Test) -> Bounds {
             None => Bounds::UNKNOWN,
         },
     }
-}
-
-/// The record's own level passes; or it has none, and the name of its severity passes. The few names are tested here.
-fn level(params: &mut Params, test: &Test) -> Bounds {
-    let own = field::own_level(params);
-    let of_severity = field::severity_passes(test).map_or(Bounds::UNKNOWN, Bounds::exact);
-    let missing = Bounds::of(format_args!("{own} = ''"));
-    let present = missing.clone().not();
-    let of_own = test::bounds(params, &own, test);
-    Bounds::any(vec![Bounds::all(vec![present, of_own]), Bounds::all(vec![missing, of_severity])])
 }
 
 #[cfg(test)]

@@ -200,10 +200,7 @@ fn everything(names: impl Iterator<Item = FieldName>) -> Vec<(String, Output)> {
     let mut select = Vec::new();
     let mut unused = Params::default();
     for name in names {
-        select.push(match meaning(&name) {
-            Meaning::Level => ("severity".into(), Output::Severity),
-            meaning => (selected(&mut unused, meaning), Output::Field(name)),
-        });
+        select.push((selected(&mut unused, meaning(&name)), Output::Field(name)));
     }
     select.push(("labels".into(), Output::Labels));
     select.push(("fields".into(), Output::Fields));
@@ -219,7 +216,6 @@ fn fields_of(names: &[FieldName], params: &mut Params) -> Vec<(String, Output)> 
 fn selected(params: &mut Params, meaning: Meaning<'_>) -> String {
     match (meaning, field::source(params, meaning)) {
         (Meaning::StreamId, _) => "stream".into(),
-        (Meaning::Level, Source::Text(text)) => format!("toLowCardinality({text})"),
         (_, Source::Text(text) | Source::Whole(text) | Source::Time(text)) => text,
     }
 }
