@@ -62,8 +62,21 @@ fn secure(client: &mut ClientConfig, tls: &TlsConfig, sasl: Option<&SaslConfig>)
     }
 }
 
+/// The keys of ours behind settings of librdkafka that a file or a person may have wrong.
+const KEYS: &[(&str, &str)] = &[
+    ("ssl.ca.location", "kafka.tls.ca_file"),
+    ("ssl.certificate.location", "kafka.tls.certificate_file"),
+    ("ssl.key.location", "kafka.tls.key_file"),
+];
+
 /// An error of ours for one of Kafka while doing `what`.
 pub(crate) fn error(what: impl std::fmt::Display, error: KafkaError) -> Error {
+    if let KafkaError::ClientCreation(text) = &error
+        && let Some((_, key)) = KEYS.iter().find(|(setting, _)| text.contains(setting))
+    {
+        let text = format!("cannot {what}: {key} is not a file that can be used");
+        return Error::invalid(text).because(error);
+    }
     let kind = error.rdkafka_error_code().map_or(Kind::Unavailable, kind);
     Error::new(kind, format!("cannot {what}")).because(error)
 }

@@ -89,13 +89,13 @@ impl Default for KafkaConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Whether to use it.
+    /// Whether to use it. The brokers' certificates must then name the hosts of `brokers`, and those that brokers advertise.
     pub enabled: bool,
-    /// The authority that signed the brokers' certificates; the system's authorities when it is not given.
+    /// The authority that signed the brokers' certificates, as PEM; the system's authorities when it is not given.
     pub ca_file: Option<PathBuf>,
-    /// Our own certificate, where the brokers want one.
+    /// Our own certificate, as PEM, with those between it and an authority that the brokers trust: where they want one.
     pub certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// Its key, as PEM. The password of one that is encrypted is `ssl.key.password` of `client`.
     pub key_file: Option<PathBuf>,
 }
 

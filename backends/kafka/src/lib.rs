@@ -8,6 +8,7 @@ pub mod message;
 pub mod stats;
 
 mod client;
+mod complaints;
 mod offsets;
 mod topic_id;
 mod topics;

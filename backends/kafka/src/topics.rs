@@ -1,26 +1,29 @@
 //! Topics at the start of a process: waited for, created where they are missing, looked at where they are there.
 //!
-//! A broker that is away is waited for, with a message that names it, so that parts may start in any order. A right that is missing is an
+//! A broker that is away, or that refuses this client, is waited for, with a message that names it and says why, so that parts may start in any order. A right that is missing is an
 //! error that says what to grant. What is unsafe about a topic is a warning that says what to change: it is somebody's choice.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rookery_core::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::client;
+use crate::complaints::{Complaints, advice};
 use crate::config::KafkaConfig;
 
 /// How long one question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same while no broker was ever reached: how soon that is said; and how long one try takes, and so a stop, for a question cannot be taken back.
+const REACH_LIMIT: Duration = Duration::from_secs(2);
+const REACH_SLICE: Duration = Duration::from_millis(200);
 
 /// The pauses between questions while no broker answers.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -45,48 +48,21 @@ pub(crate) struct Topic {
     pub(crate) min_in_sync: Option<u32>,
 }
 
-/// The last that librdkafka said of brokers that cannot be reached, or that refuse it.
-#[derive(Debug, Default)]
-struct Complaints(Mutex<Option<String>>);
-
-impl ClientContext for Complaints {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
-    }
-}
-
-impl ProducerContext for Complaints {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
-}
-
-/// Why no broker answers, as far as librdkafka knows it: the error of a question says no more than that it took too long. A client for administration
-/// does not pass on what the library says, so this asks with another one.
-async fn why(config: &KafkaConfig) -> Option<String> {
-    let client = client::common(config).ok()?;
-    let asked = tokio::task::spawn_blocking(move || {
-        let producer: BaseProducer<Complaints> =
-            client.create_with_context(Complaints::default()).ok()?;
-        let _ = producer.client().fetch_metadata(None, ASK_LIMIT / 5);
-        producer.poll(Duration::ZERO);
-        producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    });
-    asked.await.ok().flatten()
-}
-
 /// Waits for the brokers, makes the topic of the logs and that of the dead letters if they are missing, and warns of what is unsafe.
 ///
 /// # Errors
 /// `cancelled`; `forbidden` when a topic is missing and may not be created; `invalid` when the topic takes smaller messages than are sent.
 pub(crate) async fn prepare(config: &KafkaConfig, cancel: &CancellationToken) -> Result<Topic> {
-    let admin: AdminClient<DefaultClientContext> = client::common(config)?
-        .create()
-        .map_err(|e| client::error("start a client of Kafka", e))?;
-    let admin = std::sync::Arc::new(admin);
+    let admin = Arc::new(administrator(config)?);
+    let mut complaints = Complaints::default();
     let mut pause = PAUSE;
+    let stopped = || Error::cancelled("the process stops before Kafka was there");
     loop {
-        let wait = match look_at_both(&admin, config).await {
+        let looked = tokio::select! {
+            () = cancel.cancelled() => return Err(stopped()),
+            looked = look_at_both(&admin, config) => looked,
+        };
+        let wait = match looked {
             Ok(Some(topic)) => {
                 check(config, &topic)?;
                 return Ok(topic);
@@ -94,30 +70,42 @@ pub(crate) async fn prepare(config: &KafkaConfig, cancel: &CancellationToken) ->
             Ok(None) => SPREAD,
             Err(error) if !error.kind().is_retryable() => return Err(error),
             Err(error) => {
-                let said = why(config).await;
-                let brokers = config.bootstrap();
-                match said.as_deref() {
-                    Some(said) if said.contains("uthentication") => {
-                        tracing::warn!(brokers, said, retry_in = ?pause, "Kafka refuses this client: check kafka.sasl, and that the user exists there");
-                    }
-                    said => {
-                        tracing::warn!(brokers, %error, said, retry_in = ?pause, "waiting for Kafka");
-                    }
-                }
+                complaints.hear(admin.inner());
+                complain(config, &error, complaints.last(), pause);
                 let wait = pause;
                 pause = (pause * 2).min(PAUSE_LIMIT);
                 wait
             }
         };
         tokio::select! {
-            () = cancel.cancelled() => return Err(Error::cancelled("the process stops before Kafka was there")),
+            () = cancel.cancelled() => return Err(stopped()),
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
+fn administrator(config: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>> {
+    client::common(config)?
+        // A listener of another protocol does nothing but close the connection, and librdkafka says so at this level.
+        .set("log.connection.close", "true")
+        .set_log_level(RDKafkaLogLevel::Info)
+        .create()
+        .map_err(|e| client::error("start a client of Kafka", e))
+}
+
+/// Says why the topics could not be looked at, and what to do about it.
+fn complain(config: &KafkaConfig, error: &Error, said: Option<&str>, retry_in: Duration) {
+    let brokers = config.bootstrap();
+    match said.and_then(|said| Some((said, advice(config, said)?))) {
+        Some((said, advice)) => {
+            tracing::warn!(brokers, said, ?retry_in, "cannot talk to Kafka: {advice}");
+        }
+        None => tracing::warn!(brokers, %error, said, ?retry_in, "waiting for Kafka"),
+    }
+}
+
 async fn look_at_both(
-    admin: &std::sync::Arc<AdminClient<DefaultClientContext>>,
+    admin: &Arc<AdminClient<DefaultClientContext>>,
     config: &KafkaConfig,
 ) -> Result<Option<Topic>> {
     let topic = look_or_create(admin, config, &config.topic).await?;
@@ -127,17 +115,11 @@ async fn look_at_both(
 
 /// The topic; `None` when it was just made, and the brokers may hear of it a moment later.
 async fn look_or_create(
-    admin: &std::sync::Arc<AdminClient<DefaultClientContext>>,
+    admin: &Arc<AdminClient<DefaultClientContext>>,
     config: &KafkaConfig,
     name: &str,
 ) -> Result<Option<Topic>> {
-    let (asked, asked_name) = (admin.clone(), name.to_owned());
-    let found = tokio::task::spawn_blocking(move || {
-        let metadata = asked.inner().fetch_metadata(Some(&asked_name), ASK_LIMIT);
-        metadata.map(|metadata| partitions(&metadata, &asked_name))
-    });
-    let found = found.await.map_err(|e| Error::internal("a question to Kafka broke").because(e))?;
-    match found.map_err(|e| client::error(format!("ask for the topic {name:?}"), e))?? {
+    match found(admin, name).await? {
         Some((partitions, replicas)) => {
             let (message_limit, min_in_sync) = settings(admin, name).await;
             Ok(Some(Topic { partitions, replicas, message_limit, min_in_sync }))
@@ -145,6 +127,28 @@ async fn look_or_create(
         None => {
             create(admin, config, name).await?;
             Ok(None)
+        }
+    }
+}
+
+/// Asks for a topic: how many partitions it has, and how many copies.
+async fn found(
+    admin: &Arc<AdminClient<DefaultClientContext>>,
+    name: &str,
+) -> Result<Option<(u32, u32)>> {
+    let until = Instant::now() + REACH_LIMIT;
+    loop {
+        let is_known = admin.inner().fetch_cluster_id(Duration::ZERO).is_some();
+        let limit = if is_known { ASK_LIMIT } else { REACH_SLICE };
+        let (asked, asked_name) = (admin.clone(), name.to_owned());
+        let found = tokio::task::spawn_blocking(move || {
+            let metadata = asked.inner().fetch_metadata(Some(&asked_name), limit);
+            metadata.map(|metadata| partitions(&metadata, &asked_name))
+        });
+        match found.await.map_err(|e| Error::internal("a question to Kafka broke").because(e))? {
+            Ok(found) => return found,
+            Err(_) if !is_known && Instant::now() < until => {}
+            Err(error) => return Err(client::error(format!("ask for the topic {name:?}"), error)),
         }
     }
 }
