@@ -5,6 +5,7 @@ pub mod process;
 pub mod random;
 pub mod wait;
 
+pub mod authority;
 pub mod parts;
 
 pub mod clickhouse;

@@ -1,5 +1,5 @@
 //! What the tests need beyond Rust and a C compiler: Node, the page's packages, Chromium, Python for another Parquet reader and the
-//! ClickHouse engine, Java for Kafka (see [`crate::services`] for those two).
+//! ClickHouse engine, OpenSSL for TLS, Java for Kafka (see [`crate::services`] for those two).
 //!
 //! Each is looked for first and installed only when missing: system packages by `apt-get` (which needs root or `sudo`), the
 //! rest below `target/` from the ordinary registries.
@@ -63,6 +63,18 @@ pub(crate) fn chromium() -> Result<()> {
 pub(crate) fn python() -> Result<()> {
     let present = || Command::new("python3").args(["-c", "import venv, ensurepip"]).succeeds();
     debian(present, &["python3", "python3-venv"])
+}
+
+/// OpenSSL, to build a binary with TLS, and to make the certificates of its tests.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub(crate) fn openssl() -> Result<()> {
+    let present = || {
+        Command::new("openssl").args(["version"]).succeeds()
+            && Command::new("pkg-config").args(["--exists", "libssl"]).succeeds()
+    };
+    debian(present, &["libssl-dev", "openssl", "pkg-config"])
 }
 
 /// A JVM for Kafka, and Maven, which finds Kafka's jars.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that can be tested, from one command; and the long forms, `faults` and `bench`.
 //!
-//! The binary is built once; every test that starts it finds it in `ROOKERY_BIN`. What the runners print is read for their
+//! The binary is built once, and once with TLS; every test that starts it finds it in `ROOKERY_BIN` or `ROOKERY_TLS_BIN`. What the runners print is read for their
 //! own counts, so that the closing line counts tests and not steps.
 
 mod counts;
@@ -20,12 +20,15 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     let mut report = Report::new("test", only);
     report.prepare("install Chromium", install::chromium);
     report.prepare("install Python", install::python);
+    report.prepare("install OpenSSL", install::openssl);
     report.prepare("install Kafka and the ClickHouse engine", || services::install(workspace));
     report.prepare("install what deploy/ is checked with", || deploy::install(workspace));
     report.prepare("install the page's packages", || install::node_modules(workspace));
+    report.prepare("build with TLS", || workspace.build_with_tls());
     report.prepare("build", || workspace.build());
     report.counted("rust", || {
         let cargo = workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]);
+        let cargo = cargo.env("ROOKERY_TLS_BIN", workspace.binary_with_tls());
         counted(cargo.env("ROOKERY_BIN", workspace.binary()))
     });
     report.counted("page: units", || counted(install::npm(workspace)?.args(["test", "--silent"])));

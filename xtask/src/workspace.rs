@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command::Command;
 
@@ -49,6 +49,22 @@ impl Workspace {
     /// When it does not build.
     pub(crate) fn build(&self) -> Result<()> {
         self.cargo().args(["build", "--workspace", "--bins"]).run()
+    }
+
+    /// The same with TLS, beside it.
+    pub(crate) fn binary_with_tls(&self) -> PathBuf {
+        self.target().join("debug/rookery-tls")
+    }
+
+    /// Builds that one; to be done before [`Self::build`], whose place it takes for a moment.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub(crate) fn build_with_tls(&self) -> Result<()> {
+        let features = ["--features", "rookery-server/tls"];
+        self.cargo().args(["build", "--workspace", "--bins"]).args(features).run()?;
+        std::fs::copy(self.binary(), self.binary_with_tls()).context("keep the binary with TLS")?;
+        Ok(())
     }
 
     /// A program to be started in the top folder.

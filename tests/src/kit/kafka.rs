@@ -5,6 +5,8 @@
 //! advertises must be that of its proxy. A process under test gets a proxy of its own ([`Kafka::through`]), and the test can
 //! cut it off from the brokers while others, and the test itself ([`Kafka::bootstrap`]), still reach them.
 //!
+//! With [`Setup::secure`] there are listeners for TLS, with and without SASL SCRAM, and for TLS with certificates of clients.
+//!
 //! With `ROOKERY_TEST_KAFKA` (`host:port,…`) the tests use those brokers instead. They are not theirs: to kill, pause or restart
 //! one is refused.
 
@@ -12,6 +14,7 @@ mod archive;
 mod batch;
 mod log;
 mod protocol;
+mod secure;
 mod setup;
 
 use std::fs;
@@ -24,6 +27,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 pub use batch::Record;
+pub use secure::{Listener, Secure};
 pub use setup::Setup;
 use setup::{Plan, local};
 
@@ -53,6 +57,7 @@ struct Broker {
     heap_mib: u32,
     clients: SocketAddr,
     proxies: Vec<Proxy>,
+    secure: Vec<(Listener, u16)>,
     part: Mutex<Option<Part>>,
 }
 
@@ -115,6 +120,23 @@ impl Kafka {
         let all = 0..self.brokers.len().max(1);
         let addresses: Result<Vec<String>> =
             all.map(|broker| Ok(self.proxy(broker, way)?.address().to_string())).collect();
+        Ok(addresses?.join(","))
+    }
+
+    /// What a client is told that is to use this listener, under this name of the machine.
+    ///
+    /// # Errors
+    /// When the brokers are not our own, or have no such listener.
+    pub fn secure(&self, listener: Listener, host: &str) -> Result<String> {
+        let all = 0..self.brokers.len().max(1);
+        let addresses: Result<Vec<String>> = all
+            .map(|broker| {
+                let listeners = &self.own("speak TLS with", broker)?.secure;
+                let port = listeners.iter().find(|(other, _)| *other == listener);
+                let port = port.context("the brokers have no listener that encrypts: see Setup")?.1;
+                Ok(format!("{host}:{port}"))
+            })
+            .collect();
         Ok(addresses?.join(","))
     }
 
@@ -205,6 +227,22 @@ impl Kafka {
     /// When the partition has no leader, or the leader does not answer.
     pub fn end(&self, topic: &str, partition: i32) -> Result<i64> {
         protocol::end(self.leader(topic, partition)?, topic, partition)
+    }
+
+    /// Deletes what lies before an offset of a partition, as its retention would.
+    ///
+    /// # Errors
+    /// When the partition has no leader, or the leader refuses or does not answer.
+    pub fn expire(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        protocol::delete_records(self.leader(topic, partition)?, topic, partition, before)
+    }
+
+    /// Where a group is in a partition, if it ever committed anything there.
+    ///
+    /// # Errors
+    /// When no broker answers that coordinates the group.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Result<Option<i64>> {
+        protocol::committed(self.any()?, group, topic, partition)
     }
 
     fn leader(&self, topic: &str, partition: i32) -> Result<SocketAddr> {
@@ -330,8 +368,8 @@ impl Kafka {
             setup.prepare(&folder, index, &plan, &voters)?;
             let clients = local(plan.clients);
             let proxies = plan.proxied.into_iter().map(|(_, proxy)| proxy).collect();
-            let (heap_mib, part) = (setup.heap_mib, Mutex::new(None));
-            brokers.push(Broker { folder, heap_mib, clients, proxies, part });
+            let (secure, heap_mib, part) = (plan.secure, setup.heap_mib, Mutex::new(None));
+            brokers.push(Broker { folder, heap_mib, clients, proxies, secure, part });
         }
         // All at once: a controller waits for a majority of the others.
         for broker in &brokers {

@@ -37,16 +37,43 @@ pub fn binary() -> Result<PathBuf> {
     if let Some(path) = built.as_ref() {
         return Ok(path.clone());
     }
+    let path = build(&["--package", "rookery-server"])?;
+    *built = Some(path.clone());
+    Ok(path)
+}
+
+/// The same with TLS, which is not in the other: `ROOKERY_TLS_BIN`, else one that is built first, and kept beside the other.
+///
+/// # Errors
+/// When it does not build: it needs the headers of OpenSSL.
+pub fn binary_with_tls() -> Result<PathBuf> {
+    static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
+    if let Some(path) = std::env::var_os("ROOKERY_TLS_BIN") {
+        return Ok(path.into());
+    }
+    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
+    if let Some(path) = built.as_ref() {
+        return Ok(path.clone());
+    }
+    let plain = build(&["--workspace", "--bins", "--features", "rookery-server/tls"])?;
+    let path = plain.with_file_name("rookery-tls");
+    let beside = plain.with_file_name(super::parts::unique("rookery-tls"));
+    // Who runs the one of before goes on with it.
+    std::fs::copy(&plain, &beside).and_then(|_| std::fs::rename(&beside, &path))?;
+    *built = Some(path.clone());
+    Ok(path)
+}
+
+/// Builds the binary; gives where it is.
+fn build(arguments: &[&str]) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent");
-    let build = ["build", "--quiet", "--package", "rookery-server"];
-    let status = Command::new(env!("CARGO")).args(build).current_dir(root).status();
-    if !status.context("start cargo")?.success() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet"]).args(arguments).current_dir(root);
+    if !cargo.status().context("start cargo")?.success() {
         bail!("the binary does not build");
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let path = root.join(target.unwrap_or_else(|| "target".into())).join("debug/rookery");
-    *built = Some(path.clone());
-    Ok(path)
+    Ok(root.join(target.unwrap_or_else(|| "target".into())).join("debug/rookery"))
 }
 
 /// What to start.
@@ -130,7 +157,15 @@ impl RoleLaunch {
     pub fn spawn(&self) -> Result<Rookery> {
         let own =
             if self.role == "collector" { std::env::var_os(COLLECTOR_VARIABLE) } else { None };
-        let mut command = Command::new(own.map_or_else(binary, |path| Ok(path.into()))?);
+        self.spawn_from(&own.map_or_else(binary, |path| Ok(path.into()))?)
+    }
+
+    /// Starts the process from this binary, and returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_from(&self, binary: &Path) -> Result<Rookery> {
+        let mut command = Command::new(binary);
         command.args([self.role, "--config"]).arg(&self.config);
         spawn(command, &self.environment, &self.journal)
     }
@@ -142,7 +177,9 @@ fn spawn(
     journal: &Path,
 ) -> Result<Rookery> {
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command.env_remove("ROOKERY_BIN").env_remove(COLLECTOR_VARIABLE);
+    for name in ["ROOKERY_BIN", "ROOKERY_TLS_BIN", COLLECTOR_VARIABLE] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let program = command.get_program().to_owned();
     let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;

@@ -26,8 +26,10 @@ type Api = (i16, i16);
 const PRODUCE: Api = (0, 3);
 const LIST_OFFSETS: Api = (2, 1);
 const METADATA: Api = (3, 1);
+const OFFSET_FETCH: Api = (9, 1);
 const CREATE_TOPICS: Api = (19, 2);
 const DELETE_TOPICS: Api = (20, 1);
+const DELETE_RECORDS: Api = (21, 0);
 const CREATE_PARTITIONS: Api = (37, 0);
 
 /// How many brokers this one knows, once a controller leads them; else 0.
@@ -159,6 +161,46 @@ pub(super) fn end(leader: SocketAddr, topic: &str, partition: i32) -> Result<i64
     rest.check("tell the end of", topic)?;
     let _time = rest.long()?;
     rest.long()
+}
+
+/// Where a group is in a partition.
+///
+/// # Errors
+/// When the broker does not coordinate the group.
+pub(super) fn committed(
+    coordinator: SocketAddr,
+    group: &str,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<i64>> {
+    let body = Body::default().text(group).number(1).text(topic).number(1).number(partition);
+    let answer = ask(coordinator, OFFSET_FETCH, body)?;
+    let mut rest = Answer(&answer);
+    rest.one_partition()?;
+    let offset = rest.long()?;
+    let _metadata = rest.text()?;
+    rest.check("tell where a group is in", topic)?;
+    Ok((offset >= 0).then_some(offset))
+}
+
+/// Moves the start of a partition to an offset: what lies before it is deleted.
+///
+/// # Errors
+/// When the broker does not lead the partition, or refuses.
+pub(super) fn delete_records(
+    leader: SocketAddr,
+    topic: &str,
+    partition: i32,
+    before: i64,
+) -> Result<()> {
+    let mut body = Body::default().number(1).text(topic).number(1).number(partition);
+    body.0.extend(before.to_be_bytes());
+    let answer = ask_within(leader, DELETE_RECORDS, body.limit(), CHANGE_LIMIT)?;
+    let mut rest = Answer(&answer);
+    let _throttled = rest.number()?;
+    rest.one_partition()?;
+    let _start = rest.long()?;
+    rest.check("delete records of", topic)
 }
 
 /// Sends a request about one topic, whose answer is how long it was throttled, and the topic with its error.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::secure::{Listener, Secure};
 use super::{BOOTSTRAP_VARIABLE, Kafka};
 use crate::kit::parts;
 use crate::kit::proxy::Proxy;
 
 /// Any 16 bytes in base64: brokers of one cluster name the same.
-const CLUSTER_ID: &str = "cm9va2VyeS10ZXN0cy0wMQ";
+pub(super) const CLUSTER_ID: &str = "cm9va2VyeS10ZXN0cy0wMQ";
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Setup {
     pub heap_mib: u32,
     /// How many ways to the brokers there are beside the direct one, each through proxies of its own.
     pub proxies: usize,
+    /// With listeners that encrypt, beside the plain one.
+    pub secure: Option<Secure>,
     /// A folder to keep the data in; without, one that is removed at the end.
     pub home: Option<PathBuf>,
     /// Where clients find the first broker; 0 is any free port.
@@ -34,13 +37,21 @@ impl Setup {
     /// So many brokers, and nothing else.
     pub fn brokers(brokers: usize) -> Self {
         let heap_mib = if brokers > 1 { 256 } else { 512 };
-        Self { brokers, properties: Vec::new(), heap_mib, proxies: 0, home: None, port: 0 }
+        let properties = Vec::new();
+        Self { brokers, properties, heap_mib, proxies: 0, secure: None, home: None, port: 0 }
     }
 
     /// With so many ways through proxies; see [`Kafka::through`].
     #[must_use]
     pub fn proxies(mut self, proxies: usize) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// With listeners that encrypt; see [`Kafka::secure`].
+    #[must_use]
+    pub fn secure(mut self, secure: Secure) -> Self {
+        self.secure = Some(secure);
         self
     }
 
@@ -91,15 +102,22 @@ impl Setup {
         let meta = format!(
             "version=1\ncluster.id={CLUSTER_ID}\nnode.id={node}\ndirectory.id={directory}\n"
         );
-        let mark = log.join("meta.properties");
-        if !mark.exists() {
-            fs::write(mark, meta)?;
-        }
         let mut lines = addresses(node, plan, voters);
         lines.push(format!("log.dirs={}", log.display()));
         lines.extend(behaviour(self.replicas()));
+        lines.extend(self.secure.iter().flat_map(Secure::properties));
         lines.extend(self.properties.iter().map(|(name, value)| format!("{name}={value}")));
-        fs::write(folder.join("server.properties"), lines.join("\n") + "\n")?;
+        let file = folder.join("server.properties");
+        let mark = log.join("meta.properties");
+        if mark.exists() {
+            fs::write(file, lines.join("\n") + "\n")?;
+        } else if let Some(secure) = &self.secure {
+            fs::write(&file, lines.join("\n") + "\n")?;
+            secure.format(&file)?;
+        } else {
+            fs::write(file, lines.join("\n") + "\n")?;
+            fs::write(mark, meta)?;
+        }
         Ok(())
     }
 }
@@ -112,6 +130,8 @@ pub(super) struct Plan {
     pub(super) controllers: u16,
     /// A port, and the proxy in front of it.
     pub(super) proxied: Vec<(u16, Proxy)>,
+    /// The listeners that encrypt.
+    pub(super) secure: Vec<(Listener, u16)>,
 }
 
 impl Plan {
@@ -121,7 +141,10 @@ impl Plan {
             let port = parts::free_port()?;
             Ok((port, Proxy::to(local(port))?))
         });
+        let secure = Listener::ALL.iter().filter(|_| setup.secure.is_some());
+        let secure = secure.map(|listener| Ok((*listener, parts::free_port()?)));
         Ok(Self {
+            secure: secure.collect::<Result<_>>()?,
             proxied: proxied.collect::<Result<_>>()?,
             clients: if index == 0 && setup.port != 0 { setup.port } else { parts::free_port()? },
             brokers: parts::free_port()?,
@@ -147,21 +170,27 @@ fn addresses(node: usize, plan: &Plan, voters: &[u16]) -> Vec<String> {
         format!("BROKERS://{}", local(plan.brokers)),
     ];
     let mut advertised = listeners.clone();
-    let mut names = vec!["CLIENTS".to_owned(), "BROKERS".to_owned(), "CONTROLLERS".to_owned()];
+    let mut protocols: Vec<String> =
+        ["CLIENTS", "BROKERS", "CONTROLLERS"].map(|name| format!("{name}:PLAINTEXT")).into();
     for (way, (port, proxy)) in plan.proxied.iter().enumerate() {
         listeners.push(format!("WAY{way}://{}", local(*port)));
         advertised.push(format!("WAY{way}://{}", proxy.address()));
-        names.push(format!("WAY{way}"));
+        protocols.push(format!("WAY{way}:PLAINTEXT"));
+    }
+    for (listener, port) in &plan.secure {
+        let name = listener.name();
+        listeners.push(format!("{name}://{}", local(*port)));
+        advertised.push(format!("{name}://localhost:{port}"));
+        protocols.push(format!("{name}:{}", listener.protocol()));
     }
     listeners.push(format!("CONTROLLERS://{}", local(plan.controllers)));
-    let plain: Vec<String> = names.iter().map(|name| format!("{name}:PLAINTEXT")).collect();
     vec![
         "process.roles=broker,controller".to_owned(),
         format!("node.id={node}"),
         format!("controller.quorum.voters={}", voters.join(",")),
         format!("listeners={}", listeners.join(",")),
         format!("advertised.listeners={}", advertised.join(",")),
-        format!("listener.security.protocol.map={}", plain.join(",")),
+        format!("listener.security.protocol.map={}", protocols.join(",")),
         "inter.broker.listener.name=BROKERS".to_owned(),
         "controller.listener.names=CONTROLLERS".to_owned(),
     ]
