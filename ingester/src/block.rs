@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::{Array as _, BooleanArray, RecordBatch};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use rookery_core::batch::{Batch, Block, Fate, Origin, Range};
@@ -84,6 +84,12 @@ impl<'a> Positions<'a> {
         let row = (0..self.rows()).find(|&row| self.stream.value(row) == stream.0)?;
         let texts = self.tags.values().as_string_opt::<i32>()?;
         Some(texts.value(self.tags.key(row)?).into())
+    }
+
+    /// The names of a stream of which a batch has no record: a loss alone.
+    fn only_tags(&self) -> Option<Arc<str>> {
+        let texts = self.tags.values().as_string_opt::<i32>()?;
+        (self.rows() == 0 && texts.len() == 1).then(|| texts.value(0).into())
     }
 
     /// How many records of the range start at or after `from`.
@@ -170,10 +176,15 @@ impl Blocks {
         let mut entries = Vec::with_capacity(batch.ranges.len());
         // The marks as they were before this batch, of streams of which something came again.
         let mut marks: HashMap<StreamId, Position, FixedState> = HashMap::default();
+        let is_one = batch.ranges.len() == 1;
         for range in &batch.ranges {
             let account = self.account(&batch.tenant, range.stream);
+            let tags = || {
+                let of_records = positions.tags_of(range.stream);
+                of_records.or_else(|| positions.only_tags().filter(|_| is_one))
+            };
             if account.tags.is_empty()
-                && let Some(tags) = positions.tags_of(range.stream)
+                && let Some(tags) = tags()
             {
                 account.tags = tags;
             }

@@ -8,9 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use arrow_array::RecordBatch;
 use ends::{Reader, Sender, Source, config, config_of, delivery, next, queue, subscription, until};
+use rookery_core::Tenant;
+use rookery_core::batch::{Batch, Fate};
 use rookery_core::queue::{DeliveryId, Event, Queue, Subscription};
 use rookery_core::units::{Bytes, Span};
+use rookery_kafka::config::{ForeignFormat, ForeignTopic};
+use rookery_kafka::foreign::{Decoder, Foreign};
 use rookery_kafka::{KafkaConfig, KafkaQueue, KafkaSubscription, Stats, dead_letter};
 use rookery_tests::kit::kafka::{Kafka, Record, Setup};
 use rookery_tests::kit::parts::unique;
@@ -479,6 +484,57 @@ fn what_cannot_be_decoded_is_put_aside_and_blocks_nothing_and_can_be_replayed() 
         let listed = config.clone();
         let letters = tokio::task::spawn_blocking(move || dead_letter::list(&listed, 10)).await??;
         assert_eq!(letters, []);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_deleted_under_a_reader_that_lives_comes_as_a_loss_in_its_place() -> Result<()> {
+    let kafka = Setup::brokers(1).proxies(1).start()?;
+    run(async {
+        let theirs = kafka.topic("theirs", 1, &[])?;
+        let config = KafkaConfig {
+            foreign: vec![ForeignTopic {
+                topic: theirs.clone(),
+                format: ForeignFormat::Plain,
+                tenant: "default".into(),
+                stream_fields: Vec::new(),
+                time_fields: Vec::new(),
+                message_fields: Vec::new(),
+            }],
+            ..config_of(&kafka.through(0)?, &unique("own"))
+        };
+        let decoder: Decoder = Arc::new(|message: &Foreign<'_>| {
+            let tenant = Tenant::default();
+            let ranges = vec![message.range(message.stream(&tenant, &["a"]), 1)];
+            let records = RecordBatch::new_empty(rookery_core::logs::schema());
+            Ok(Batch { tenant, collector: "n".into(), records, ranges })
+        });
+        let (stats, cancel) = (Arc::new(Stats::default()), CancellationToken::new());
+        let decoders = [(theirs.clone(), decoder)].into();
+        let mut subscription =
+            KafkaSubscription::open(config, decoders, stats.clone(), &cancel).await?;
+        let send = |count| kafka.produce(&theirs, 0, &vec![Record::of("x"); count]);
+        send(3)?;
+        for expected in 0..3 {
+            let (id, _) = delivery(&mut subscription).await?;
+            assert_eq!(id.sequence, expected);
+            subscription.acknowledge(&[id]).await?;
+        }
+        kafka.proxy(0, 0)?.cut();
+        send(5)?;
+        kafka.expire(&theirs, 0, 6)?;
+        kafka.proxy(0, 0)?.pass();
+        let (id, batch) = delivery(&mut subscription).await?;
+        assert_eq!((id.sequence, batch.records.num_rows()), (5, 0));
+        let range = &batch.ranges[0];
+        assert_eq!(range.fate, Fate::Lost("expired_unread".into()));
+        assert_eq!((range.generation, range.records), (4, 3));
+        for expected in 6..8 {
+            let (id, batch) = delivery(&mut subscription).await?;
+            assert_eq!((id.sequence, &batch.ranges[0].fate), (expected, &Fate::Kept));
+        }
+        assert_eq!(stats.expired_messages.load(Ordering::Relaxed), 3);
         Ok(())
     })
 }

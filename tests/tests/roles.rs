@@ -23,6 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Fleet {
     folder: TempDir,
     common: String,
+    group: String,
     kafka: &'static Kafka,
     clickhouse: &'static ClickHouse,
     database: String,
@@ -45,7 +46,8 @@ impl Fleet {
             write!(store, ", user: '{user}', password: '{password}'")?;
         }
         writeln!(common, "{{more}}clickhouse: {{{store}}}")?;
-        Ok(Self { folder: tempfile::tempdir()?, common, kafka, clickhouse, database })
+        let folder = tempfile::tempdir()?;
+        Ok(Self { folder, common, group: topic, kafka, clickhouse, database })
     }
 
     fn file(&self, name: &str, of_kafka: &str, sections: &str) -> Result<PathBuf> {
@@ -201,6 +203,80 @@ fn what_others_write_into_a_topic_is_stored_once_and_what_is_broken_is_put_aside
     let lines: Vec<&str> = letters.lines().collect();
     assert_eq!(lines.len(), 1, "{letters}");
     assert!(lines[0].contains(&format!("{theirs}/0@1")), "{letters}");
+    ingester.stop()?;
+    query.stop()
+}
+
+#[test]
+fn what_kafka_deleted_before_it_was_read_is_lost_in_the_ledger_counted_and_said() -> Result<()> {
+    let fleet = Fleet::new()?;
+    let theirs = fleet.kafka.topic("expires", 1, &[])?;
+    let foreign = format!("  foreign: [{{topic: {theirs}, format: plain}}]\n");
+    let send = |bodies: std::ops::Range<u32>| {
+        let records: Vec<Record> =
+            bodies.map(|number| Record::of(format!("expiring {number}"))).collect();
+        fleet.kafka.produce(&theirs, 0, &records)
+    };
+    let mut query = fleet.start("query", "", "")?;
+    let client = query.client()?;
+    // Before anybody was there, nothing was promised.
+    send(0..2)?;
+    fleet.kafka.expire(&theirs, 0, 1)?;
+    let found = |count| until_found(&client, "expiring", count);
+    let lost = || {
+        let ledger = client.json("/api/ledger", &[])?;
+        ensure!(ledger["balanced"] == json!(true), "{ledger}");
+        let lines = ledger["streams"].as_array().context("no streams")?;
+        let line =
+            lines.iter().find(|line| line["events"].as_array().is_some_and(|e| !e.is_empty()));
+        Ok::<_, anyhow::Error>(line.cloned().unwrap_or_default())
+    };
+    let mut ingester = fleet.start("ingester", &foreign, "")?;
+    until_ready(&mut query)?;
+    found(1)?;
+    let until_committed = |offset| {
+        wait::until("the commit", LIMIT, || {
+            let committed = fleet.kafka.committed(&fleet.group, &theirs, 0)?;
+            Ok((committed == Some(offset)).then_some(()))
+        })
+    };
+    until_committed(2)?;
+    ingester.stop()?;
+    assert_eq!(lost()?, Value::Null);
+
+    // Of what came while nobody read, some is gone; then all.
+    let journal = fleet.folder.path().join("ingester.log");
+    for (sent, before, stored, events) in [(2..8, 5, 4, 1), (8..10, 10, 4, 2)] {
+        send(sent)?;
+        fleet.kafka.expire(&theirs, 0, before)?;
+        ingester = fleet.start("ingester", &foreign, "")?;
+        let line = wait::until("the loss", LIMIT, || {
+            let line = lost()?;
+            Ok((line["events"].as_array().map_or(0, Vec::len) == events).then_some(line))
+        })?;
+        found(stored)?;
+        assert_eq!(line["labels"], json!({"topic": theirs, "partition": "0"}));
+        let event = &line["events"][events - 1];
+        // The first offset that is gone, plus one, and how many.
+        let (first, count) = if events == 1 { ("3", 3) } else { ("9", 2) };
+        assert_eq!(event["reason"], json!("expired_unread"));
+        assert_eq!((&event["generation"], &event["records"]), (&json!(first), &json!(count)));
+        let metrics = ingester.client()?.get("/metrics", &[])?;
+        let metrics = String::from_utf8_lossy(&metrics).into_owned();
+        let counted = format!("rookery_kafka_expired_messages_total {count}");
+        assert!(metrics.contains(&counted), "{metrics}");
+        let said = until_said(&journal, &format!("deleted up to {count} messages"))?;
+        assert!(said.contains(&theirs) && said.contains("retention.ms"), "{said}");
+        until_committed(if events == 1 { 8 } else { 10 })?;
+        ingester.stop()?;
+    }
+    // It was acknowledged: nobody finds it again.
+    ingester = fleet.start("ingester", &foreign, "")?;
+    send(10..11)?;
+    found(5)?;
+    assert_eq!(lost()?["lost"], json!({"bytes": 5, "records": 5}));
+    let said = std::fs::read_to_string(&journal)?;
+    assert_eq!(said.matches("Kafka deleted up to").count(), 2, "{said}");
     ingester.stop()?;
     query.stop()
 }

@@ -20,11 +20,14 @@
 //! finish, acknowledge, and say that it has by its next `next()`. Then it is given back. One that is lost ([`Event::Lost`]) has another owner already; nothing is waited for, and
 //! acknowledgements of it do nothing. What keeps a late write out is the store's claim, not this.
 //!
+//! **What Kafka deleted before it was read** from a topic of others is delivered as a loss in its place, see `expired`; of our own topic the ingester finds it by itself.
+//!
 //! **What cannot be decoded** is in the dead-letter topic before anything behind it is delivered, so an acknowledgement never passes over it.
 
 mod buffer;
 mod context;
 mod epochs;
+mod expired;
 mod thread;
 
 use std::collections::HashMap;

@@ -39,6 +39,8 @@ pub struct Stats {
     pub pauses: AtomicU64,
     /// Messages that could not be decoded and are in the dead-letter topic.
     pub dead_letters: AtomicU64,
+    /// Offsets of topics of others that Kafka deleted before they were read: at most so many messages.
+    pub expired_messages: AtomicU64,
     /// Times that partitions came or went.
     pub rebalances: AtomicU64,
     /// Partitions that were lost without a word.
@@ -106,6 +108,7 @@ impl Stats {
             ("decode_micros", "Microseconds of decompressing and decoding", &self.decode_micros),
             ("pauses", "Times that partitions were paused because the buffer was full", &self.pauses),
             ("dead_letters", "Messages that could not be decoded and are in the dead-letter topic", &self.dead_letters),
+            ("expired_messages", "Messages of others' topics that Kafka deleted before they were read, at most", &self.expired_messages),
             ("rebalances", "Times that partitions came or went", &self.rebalances),
             ("lost_partitions", "Partitions that were lost without a word", &self.lost_partitions),
             ("late_revocations", "Partitions that went to another owner before the ingester was ready", &self.late_revocations),

@@ -92,3 +92,26 @@ fn what_is_stored_without_an_account_is_counted_and_not_stored_again() {
     assert_eq!(rows(&blocks.take()), 3);
     assert_eq!(blocks.accounts[&STREAM].stored.records, 5);
 }
+
+#[test]
+fn a_loss_without_any_record_has_the_names_of_its_stream_and_counts_once() {
+    let loss = |end: u64| {
+        let mut builder = LogBatchBuilder::default();
+        let resource = Resource { source: "file".into(), path: "/a".into(), ..Resource::default() };
+        builder.resource(&Arc::new(resource));
+        let mut batch = batch(7, 0, end);
+        batch.records = builder.finish().unwrap();
+        batch.ranges[0].fate = Fate::Lost("expired_unread".into());
+        batch
+    };
+    let mut blocks = Blocks::default();
+    blocks.add(loss(30), 0).unwrap();
+    // It comes again, and then it is more.
+    blocks.add(loss(30), 0).unwrap();
+    blocks.add(loss(50), 0).unwrap();
+    let account = &blocks.accounts[&STREAM];
+    assert_eq!(account.tags.as_ref(), "{path=\"/a\"}");
+    assert_eq!((account.lost.bytes, account.stored.records), (50, 0));
+    assert!(account.is_balanced());
+    assert_eq!(rows(&blocks.take()), 0);
+}

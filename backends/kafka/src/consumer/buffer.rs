@@ -39,6 +39,8 @@ struct Progress {
     outstanding: VecDeque<u64>,
     /// The first offset that did not come yet; `None` before the first.
     position: Option<u64>,
+    /// Where the group was when it came, if it was anywhere.
+    start: Option<u64>,
     epoch: i32,
     committed: u64,
     is_held: bool,
@@ -196,6 +198,7 @@ impl Buffer {
             let progress = Progress {
                 outstanding: VecDeque::new(),
                 position: None,
+                start: committed,
                 epoch: -1,
                 committed: committed.unwrap_or(0),
                 is_held: false,
@@ -279,6 +282,13 @@ impl Buffer {
             Some(progress) if progress.position.is_some_and(|p| offset < p) => Offered::Rewound,
             Some(_) => Offered::Taken,
         }
+    }
+
+    /// The offset that is to come next in a partition; `None` when that may be any.
+    pub(crate) fn next_of(&self, number: u32) -> Option<u64> {
+        let state = self.state();
+        let progress = state.owned.get(&number)?;
+        progress.position.or(progress.start)
     }
 
     /// Takes a batch in.

@@ -1,6 +1,7 @@
 //! What librdkafka calls: partitions that come and go, and its statistics.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,9 +13,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
+use rookery_core::queue::DeliveryId;
 
 use super::buffer::{Buffer, Place};
-use super::epochs;
+use super::{epochs, expired};
 use crate::config::KafkaConfig;
 use crate::foreign;
 use crate::offsets::committed_of;
@@ -67,6 +69,7 @@ impl Context {
         let is_known = committed.is_some();
         // The list that comes back has the epochs of the leaders too.
         let starts = committed.unwrap_or_else(|| list.clone());
+        let firsts = self.firsts(consumer, &starts);
         let mut places = Vec::new();
         for mut element in starts.elements() {
             let id = ids.get(element.topic()).cloned().unwrap_or_default();
@@ -96,13 +99,73 @@ impl Context {
             };
             places.push((place, committed));
         }
-        self.buffer.assign(places);
+        self.buffer.assign(places.clone());
+        for (place, committed) in places {
+            if let Some(committed) = committed
+                && let Some(start) = firsts.get(&place.number)
+            {
+                self.expire(&place, expired::gone(committed, u64::MAX, *start), -1);
+            }
+        }
         // A pause outlives an assignment: a partition that was lost while it was paused would come back and never be read.
         let resumed = consumer.resume(&starts.clone());
         if let Err(error) = resumed.and_then(|()| consumer.incremental_assign(&starts)) {
             tracing::warn!(%error, "Kafka did not take an assignment");
         }
         validate(consumer, &starts);
+    }
+
+    /// The first offset that each partition of a topic of others still has, by number; of none when the brokers do not say: a later look finds it too.
+    fn firsts(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> BTreeMap<u32, u64> {
+        let mut asked = TopicPartitionList::new();
+        for element in list.elements() {
+            // Only where the group was somewhere.
+            if element.topic() != self.config.topic && matches!(element.offset(), Offset::Offset(_))
+            {
+                let partition = element.partition();
+                let _ = asked.add_partition_offset(element.topic(), partition, Offset::Beginning);
+            }
+        }
+        if asked.count() == 0 {
+            return BTreeMap::new();
+        }
+        let answer = consumer.offsets_for_times(asked, ASK_LIMIT).inspect_err(|error| {
+            tracing::debug!(%error, "whether something was deleted unread is not known yet");
+        });
+        let elements = answer.iter().flat_map(TopicPartitionList::elements);
+        let firsts = elements.filter_map(|element| {
+            let Offset::Offset(first) = element.offset() else { return None };
+            let number = self.number(element.topic(), element.partition());
+            Some((number, u64::try_from(first).ok()?))
+        });
+        firsts.collect()
+    }
+
+    /// Delivers what Kafka deleted before it was read, and says so.
+    pub(crate) fn expire(&self, place: &Place, gone: Option<Range<u64>>, epoch: i32) {
+        let Some(gone) = gone else { return };
+        let foreign = self.config.foreign.iter().find(|foreign| *foreign.topic == *place.topic);
+        let Some(foreign) = foreign else { return };
+        let count = gone.end - gone.start;
+        tracing::warn!(
+            topic = &*place.topic,
+            partition = place.partition,
+            from = gone.start,
+            to = gone.end,
+            "Kafka deleted up to {count} messages before they were read; the ledger has them as lost: raise the topic's retention.ms (or retention.bytes), or add ingesters"
+        );
+        match expired::batch(foreign, place, &gone) {
+            Ok(batch) => {
+                Stats::add(&self.stats.expired_messages, count);
+                let id = DeliveryId { partition: place.number, sequence: gone.end - 1 };
+                self.buffer.push(id, epoch, batch);
+            }
+            Err(error) => tracing::error!(%error, "a loss cannot be written down"),
+        }
     }
 
     fn release(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {

@@ -15,7 +15,7 @@ use rookery_core::{Error, Kind, Result};
 
 use super::buffer::{Buffer, Offered, Place};
 use super::context::Context;
-use super::epochs;
+use super::{epochs, expired};
 use crate::client;
 use crate::config::KafkaConfig;
 use crate::dead_letter::{Letter, Writer};
@@ -338,9 +338,22 @@ impl Poller {
         }
         let Some(place) = self.buffer.place(was.number) else { return };
         let epoch = epochs::epoch(message);
+        self.look_behind(&place, id.sequence, epoch);
         match batch {
             Ok(batch) => self.buffer.push(id, epoch, batch),
             Err(error) => self.bury(&place, id, epoch, message, &error),
+        }
+    }
+
+    /// Looks whether a message of a topic of others is the next one, and if not, whether Kafka deleted what was.
+    fn look_behind(&self, place: &Place, came: u64, epoch: i32) {
+        if *place.topic == *self.config.topic {
+            return;
+        }
+        if let Some(expected) = self.buffer.next_of(place.number).filter(|next| *next < came)
+            && let Some(start) = expired::start_of(self.member.client(), place)
+        {
+            self.member.context().expire(place, expired::gone(expected, came, start), epoch);
         }
     }
 
