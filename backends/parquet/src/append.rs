@@ -20,6 +20,8 @@ pub(crate) const WAITING_LIMIT: usize = 64;
 const GROUP_LIMIT_BYTES: usize = 32 << 20;
 /// How often the age of the memory table is looked at.
 const TICK: Duration = Duration::from_millis(500);
+/// How often a table is tried at the end: of two failures, one at least is of a try that began after the end did.
+const LAST_TRIES: u32 = 2;
 /// How long an append waits for parts to be written before it says why it cannot go on.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -160,33 +162,45 @@ impl Appender {
         let full = state.active_bytes >= self.shared.config.memory_table.as_usize();
         let due = (old || full) && state.frozen.is_none();
         drop(state);
-        if due {
-            self.freeze();
+        if due && let Err(error) = self.freeze() {
+            tracing::warn!(%error, "the log keeps its segment; it is tried again");
         }
     }
 
-    fn freeze(&mut self) {
+    fn freeze(&mut self) -> Result<()> {
         // Only this thread appends and freezes, so nothing comes in between.
-        if let Err(error) = self.log.rotate() {
-            tracing::warn!(%error, "the log keeps its segment; it is tried again");
-            return;
-        }
+        self.log.rotate()?;
         self.shared.state.lock().freeze(self.log.next_sequence() - 1);
         self.shared.changed.notify_all();
+        Ok(())
     }
 
-    /// Has everything written as parts, unless that fails.
+    /// Has everything written as parts: what is frozen, then the rest. The first failure ends it, and stays for who closes.
     fn write_everything(&mut self) {
-        for _ in 0..2 {
+        if !self.wait_for_last_flush() {
+            return;
+        }
+        if self.shared.state.lock().active_since.is_none() {
+            return;
+        }
+        match self.freeze() {
+            Ok(()) => drop(self.wait_for_last_flush()),
+            Err(error) => self.shared.state.lock().flush_failure = Some(error.to_string()),
+        }
+    }
+
+    /// Waits until nothing is frozen; false when that failed. A failure from before the end says nothing of now: there may be room again.
+    fn wait_for_last_flush(&self) -> bool {
+        for _ in 0..LAST_TRIES {
             let mut state = self.shared.state.lock();
+            state.flush_failure = None;
             while state.frozen.is_some() && state.flush_failure.is_none() {
                 state = self.shared.changed.wait_timeout(state, TICK);
             }
-            let left = state.frozen.is_none() && state.active_since.is_some();
-            drop(state);
-            if left {
-                self.freeze();
+            if state.frozen.is_none() {
+                return true;
             }
         }
+        false
     }
 }
