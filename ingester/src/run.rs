@@ -47,6 +47,15 @@ enum Step {
     Cancelled,
 }
 
+/// How partitions leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// The group waits until this process has finished with them.
+    Revoked,
+    /// They have another owner, or their numbers start again.
+    Lost,
+}
+
 impl Ingester {
     /// An ingester that has read nothing yet.
     pub fn new(store: Arc<dyn Store>, config: IngesterConfig, stats: Arc<Stats>) -> Self {
@@ -103,10 +112,11 @@ impl Ingester {
         match event {
             Event::Delivered(delivery) => return self.deliver(delivery, subscription).await,
             Event::Assigned(partitions) => self.claim(&partitions).await,
-            Event::Revoked(partitions) => return self.give_up(&partitions, subscription).await,
-            // What is being written under the old claim is kept out by the store when somebody claims anew.
+            Event::Revoked(partitions) => {
+                return self.give_up(&partitions, Leaves::Revoked, subscription).await;
+            }
             Event::Lost(partitions) => {
-                partitions.iter().for_each(|partition| drop(self.partitions.remove(partition)));
+                return self.give_up(&partitions, Leaves::Lost, subscription).await;
             }
         }
         Ok(())
@@ -132,11 +142,14 @@ impl Ingester {
         }
     }
 
-    /// Ends the work on partitions that go to another owner: what is being written is finished and acknowledged, what was only gathered
-    /// is delivered there.
+    /// Ends the work on partitions that go to another owner: what is being written is finished, what was only gathered is delivered there.
+    ///
+    /// What was revoked is acknowledged. Of what was lost nothing is, for its numbers may name other records by now; and when the store refuses it, that
+    /// is no news. It is waited for all the same: the next claim of the partition may be this process' own, and would come between records and account.
     async fn give_up(
         &mut self,
         partitions: &[u32],
+        how: Leaves,
         subscription: &mut dyn Subscription,
     ) -> Result<()> {
         let until = Instant::now() + self.config.revoke_limit.0;
@@ -152,7 +165,14 @@ impl Ingester {
                 );
                 break;
             };
-            self.written(ended(written), subscription).await?;
+            let written = ended(written);
+            if how == Leaves::Lost && partitions.contains(&written.partition) {
+                if let Some(owned) = self.partitions.get_mut(&written.partition) {
+                    owned.is_writing &= owned.epoch() != written.epoch;
+                }
+                continue;
+            }
+            self.written(written, subscription).await?;
         }
         partitions.iter().for_each(|partition| drop(self.partitions.remove(partition)));
         Ok(())

@@ -5,6 +5,8 @@ mod setup;
 
 #[path = "clickhouse/claims.rs"]
 mod claims;
+#[path = "clickhouse/ingesting.rs"]
+mod ingesting;
 #[path = "clickhouse/outcomes.rs"]
 mod outcomes;
 #[path = "clickhouse/schema.rs"]

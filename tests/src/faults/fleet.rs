@@ -167,12 +167,6 @@ fn ledger(client: &Client, fault: &Fault, past: &mut Past, outcome: &mut Outcome
     let given_up = total("lost", "bytes")? + total("shed", "bytes")?;
     let now = given_up - past.given_up;
     past.given_up = given_up;
-    // Rows that no account answers for yet, and that never come again: see the limits in `docs/decisions/0006`.
-    let is_overstated = fault.may_lose() && outcome.lost == 0 && now > 0;
-    if is_overstated {
-        outcome.example(|| format!("{now} bytes are lost as the ledger has it, and can be found"));
-        return Ok(());
-    }
     if stored != past.written - past.lost {
         outcome.ledger.push(format!(
             "{stored} records stored; {} lines written, {} of them missing",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rookery_clickhouse::{ClickHouseConfig, ClickHouseStore, migrate};
@@ -168,7 +169,12 @@ pub(crate) enum Cut {
     Request,
     /// It takes place, and nobody hears of it.
     Answer,
+    /// It reaches the server after [`LATE`].
+    Late,
 }
+
+/// Longer than a claim takes.
+const LATE: Duration = Duration::from_millis(700);
 
 /// A way to the server.
 pub(crate) struct Line {
@@ -223,6 +229,10 @@ async fn carry(
                 cut = cut.or(cuts.iter().find(|(what, _)| text.contains(**what)).map(|(_, cut)| *cut));
                 if cut == Some(Cut::Request) {
                     return Ok(());
+                }
+                if cut == Some(Cut::Late) {
+                    tokio::time::sleep(LATE).await;
+                    cut = None;
                 }
                 server.write_all(piece).await?;
             }
