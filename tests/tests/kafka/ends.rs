@@ -235,7 +235,10 @@ impl Reader {
             // Partitions come and go under a reader; what it must have read says the rest.
             if let Event::Delivered(delivery) = next(subscription).await? {
                 self.take(&delivery.batch)?;
-                subscription.acknowledge(&[delivery.id]).await?;
+                // As the ingester does: the next one covers this one too.
+                if let Err(error) = subscription.acknowledge(&[delivery.id]).await {
+                    ensure!(error.kind().is_retryable(), "{error}");
+                }
             }
         }
         Ok(())
