@@ -4,7 +4,8 @@
 //! logrotate and people do: rename and create, several times within one second, rename and later compress, copy and truncate, start
 //! again under the next name, delete while the file is still being read, replace by a file of the same size, delete and let the
 //! inode be used again, delete the whole folder. Meanwhile the process under test is killed with `kill -9` at random moments, while it
-//! starts too; while it is down its files go on, and sometimes its checkpoint folder or its spool is gone, or its disk is full.
+//! starts too; while it is down its files go on, and sometimes its checkpoint folder or its spool is gone, or its disk is full. It may
+//! also be stopped for moments while it runs ([`stutter`]), as where others share the machine.
 //!
 //! In the end the store is read back over HTTP, and [`compare`] says, stream by stream, what was lost, doubled, out of order or
 //! altered, and whether the ledger balances. A run is repeated by its seed, as far as two processes can be repeated.
@@ -17,6 +18,7 @@ pub mod disk;
 pub mod files;
 pub mod line;
 pub mod stream;
+mod stutter;
 
 pub mod fleet;
 
@@ -32,6 +34,7 @@ use crate::kit::random::Random;
 use compare::Outcome;
 use disk::SmallDisk;
 use stream::{Kind, Stream};
+use stutter::Stutter;
 
 /// How often the streams write.
 const TICK: Duration = Duration::from_millis(4);
@@ -60,13 +63,15 @@ pub struct Plan {
     pub lose_spool: bool,
     /// Whether the data lies on a small disk that is full for a while.
     pub fill_disk: bool,
+    /// Whether the process is stopped for moments while it runs.
+    pub stutter: bool,
     /// Where everything is written; kept when the run fails.
     pub folder: PathBuf,
 }
 
 /// The process under test, in one of its two states.
 enum Process {
-    Up { rookery: Rookery, kill_at: Instant },
+    Up { rookery: Rookery, kill_at: Instant, stutter: Option<Stutter> },
     Down { until: Instant },
 }
 
@@ -120,7 +125,8 @@ impl<'a> Run<'a> {
         let mut process = self.start()?;
         while self.outcome.kills < self.plan.kills || start.elapsed() < self.plan.at_least {
             process = match process {
-                Process::Up { rookery, kill_at } if Instant::now() >= kill_at => {
+                Process::Up { rookery, kill_at, stutter } if Instant::now() >= kill_at => {
+                    drop(stutter);
                     self.kill(rookery)?
                 }
                 Process::Down { until } if Instant::now() >= until => self.start()?,
@@ -159,7 +165,10 @@ impl<'a> Run<'a> {
             _ => self.random.between(250..2_600),
         };
         let rookery = self.launch.spawn()?;
-        Ok(Process::Up { rookery, kill_at: Instant::now() + Duration::from_millis(lives_ms) })
+        let seed = self.random.bits();
+        let stutter = self.plan.stutter.then(|| Stutter::of(&rookery, seed)).transpose()?;
+        let kill_at = Instant::now() + Duration::from_millis(lives_ms);
+        Ok(Process::Up { rookery, kill_at, stutter })
     }
 
     fn kill(&mut self, rookery: Rookery) -> Result<Process> {

@@ -106,6 +106,8 @@ fn one(seed: u64, at_least: Duration, fill_disk: bool) -> Result<()> {
         lose_checkpoints: !fill_disk,
         lose_spool: !fill_disk,
         fill_disk,
+        // Half of them, by chance.
+        stutter: !fill_disk && seed.is_multiple_of(2),
         folder: folder.path().to_owned(),
     };
     let result = faults::run(&plan).and_then(|outcome| {
