@@ -20,7 +20,7 @@ pub(crate) struct Change {
     pub(crate) apply: Apply,
 }
 
-/// What is reloaded, from where.
+/// What is reloaded, from where. It hears of nothing yet: see [`Reload::listening`].
 pub(crate) struct Reload {
     /// As the process was started.
     started: Config,
@@ -28,7 +28,12 @@ pub(crate) struct Reload {
     present: Config,
     read: Box<dyn Fn() -> Result<Config> + Send>,
     changes: Vec<Change>,
-    hangups: Option<Signal>,
+}
+
+/// A reload that hears of SIGHUP, also of one that comes before it runs.
+pub(crate) struct Listening {
+    reload: Reload,
+    hangups: Signal,
 }
 
 impl Reload {
@@ -39,46 +44,27 @@ impl Reload {
         read: impl Fn() -> Result<Config> + Send + 'static,
     ) -> Self {
         let log = Change { key: "log", apply: Box::new(move |config| log.set(&config.log)) };
-        Self {
-            started: present.clone(),
-            present,
-            read: Box::new(read),
-            changes: vec![log],
-            hangups: None,
-        }
+        Self { started: present.clone(), present, read: Box::new(read), changes: vec![log] }
     }
 
     /// Hears of SIGHUP from now on. Before anything is announced: a process that does not listen for it is ended by it.
     ///
     /// # Errors
     /// When the operating system does not let us hear of it.
-    pub(crate) fn listening(mut self) -> Result<Self> {
-        self.hangups = Some(signal(SignalKind::hangup()).context("listen for SIGHUP")?);
-        Ok(self)
+    pub(crate) fn listening(self) -> Result<Listening> {
+        let hangups = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+        Ok(Listening { reload: self, hangups })
     }
 
     /// With another change that the role can make.
     #[must_use]
-    pub(crate) fn with(
+    fn with(
         mut self,
         key: &'static str,
         apply: impl FnMut(&Config) -> Result<()> + Send + 'static,
     ) -> Self {
         self.changes.push(Change { key, apply: Box::new(apply) });
         self
-    }
-
-    /// Reloads at every SIGHUP; ends only with the process.
-    pub(crate) async fn run(mut self) {
-        let Some(mut hangups) = self.hangups.take() else { return };
-        while hangups.recv().await.is_some() {
-            match self.reload() {
-                Ok(text) => tracing::info!("{text}"),
-                Err(error) => {
-                    tracing::error!("the configuration stays as it was: {error:#}");
-                }
-            }
-        }
     }
 
     /// Reads and changes; says what was changed, and what was not.
@@ -104,6 +90,30 @@ impl Reload {
         }
         self.present = next;
         Ok(text)
+    }
+}
+
+impl Listening {
+    /// With another change that the role can make.
+    #[must_use]
+    pub(crate) fn with(
+        self,
+        key: &'static str,
+        apply: impl FnMut(&Config) -> Result<()> + Send + 'static,
+    ) -> Self {
+        Self { reload: self.reload.with(key, apply), ..self }
+    }
+
+    /// Reloads at every SIGHUP; ends only with the process.
+    pub(crate) async fn run(mut self) {
+        while self.hangups.recv().await.is_some() {
+            match self.reload.reload() {
+                Ok(text) => tracing::info!("{text}"),
+                Err(error) => {
+                    tracing::error!("the configuration stays as it was: {error:#}");
+                }
+            }
+        }
     }
 }
 
@@ -159,7 +169,6 @@ mod tests {
                 move || Config::load(Some(&file))
             }),
             changes: Vec::new(),
-            hangups: None,
         }
         .with("collector", {
             let seen = seen.clone();

@@ -20,7 +20,7 @@ use crate::metrics::{self, Sample};
 use crate::process::{
     STOP_LIMIT, finish, listen, lock, serve, start_log, stop_at_signals, until_stopped,
 };
-use crate::reload::Reload;
+use crate::reload::{Listening, Reload};
 use crate::sources;
 
 /// `rookery collector`
@@ -49,7 +49,7 @@ fn complete(args: &RoleArgs) -> Result<Config> {
     Ok(config)
 }
 
-async fn run(config: Config, reload: Reload, stop: CancellationToken) -> Result<()> {
+async fn run(config: Config, reload: Listening, stop: CancellationToken) -> Result<()> {
     let state_dir = config.collector.state_dir.clone();
     let _lock = lock(&state_dir)?;
     let (listener, address) = listen(config.listen).await?;

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::metrics;
 use crate::process::{finish, listen, runtime, serve, start_log, stop_at_signals, until_stopped};
 use crate::receiving;
-use crate::reload::Reload;
+use crate::reload::{Listening, Reload};
 
 /// How long an ingester that was fenced waits before it joins its group again: longer than one turn of the group.
 const REJOIN: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ struct Work {
     kafka: Arc<rookery_kafka::Stats>,
 }
 
-async fn run(config: Config, reload: Reload, stop: CancellationToken) -> Result<()> {
+async fn run(config: Config, reload: Listening, stop: CancellationToken) -> Result<()> {
     let (listener, address) = listen(config.listen).await?;
     let (halt, closing) = (CancellationToken::new(), CancellationToken::new());
     let work = Arc::new(Work::default());

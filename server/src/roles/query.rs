@@ -22,7 +22,7 @@ use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics;
 use crate::process::{finish, listen, runtime, serve, start_log, stop_at_signals, until_stopped};
-use crate::reload::Reload;
+use crate::reload::{Listening, Reload};
 
 /// `rookery query`
 pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
@@ -43,7 +43,7 @@ struct Reached {
 
 type Waiting = Arc<OnceLock<Reached>>;
 
-async fn run(config: Config, reload: Reload, stop: CancellationToken) -> Result<()> {
+async fn run(config: Config, reload: Listening, stop: CancellationToken) -> Result<()> {
     let (listener, address) = listen(config.listen).await?;
     let closing = CancellationToken::new();
     let reached: Waiting = Arc::default();

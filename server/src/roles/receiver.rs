@@ -20,7 +20,7 @@ use crate::process::{
     stop_at_signals, until_stopped,
 };
 use crate::receiving;
-use crate::reload::Reload;
+use crate::reload::{Listening, Reload};
 
 /// `rookery receiver`
 pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
@@ -32,7 +32,7 @@ pub(crate) fn main(args: &RoleArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run(config: Config, reload: Reload, stop: CancellationToken) -> Result<()> {
+async fn run(config: Config, reload: Listening, stop: CancellationToken) -> Result<()> {
     let data_dir = match config.data_dir.clone() {
         Some(dir) => dir,
         None => default_data_dir()?,
