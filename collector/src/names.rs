@@ -21,8 +21,8 @@ pub(crate) struct Hint {
     pub(crate) dated: String,
     /// Rotated by number: the highest is the oldest.
     pub(crate) numbered: Reverse<u64>,
-    /// Whether the name was taken away, or says nothing: then only its first record can tell its place among the others.
-    pub(crate) is_left: bool,
+    /// Whether the name was taken away since it was seen.
+    pub(crate) is_taken: bool,
 }
 
 /// Whether a file was found in the spool, and in which order it came there.
@@ -41,11 +41,21 @@ const AFTER_ALL_DATES: &str = "~";
 impl Hint {
     /// The hint of a file that lost its name: if that was the one that is written to, it is the newest of the rotated ones.
     pub(crate) fn left(self) -> Self {
-        let left = Self { is_left: true, ..self };
+        let left = Self { is_taken: true, ..self };
         match left.live {
             true => Self { live: false, dated: AFTER_ALL_DATES.into(), ..left },
             false => left,
         }
+    }
+
+    /// The hint of a file in the spool, under this number.
+    pub(crate) fn spooled(number: u64) -> Self {
+        Self { unspooled: Spooled::Yes(number), ..Self::default() }
+    }
+
+    /// Whether the name was taken away, or says nothing: then only its first record can tell its place among the others.
+    pub(crate) fn is_left(&self) -> bool {
+        self.is_taken || self.unspooled != Spooled::No
     }
 
     /// The hint of the name that is written to.

@@ -19,7 +19,7 @@ use rookery_core::StreamId;
 use rustix::fs::{AtFlags, CWD, linkat};
 
 use crate::chain::Seen;
-use crate::names::{Hint, Spooled};
+use crate::names::Hint;
 use crate::source::FileKey;
 
 /// The spool's folder.
@@ -126,7 +126,7 @@ fn seen(path: &Path, number: u64) -> Option<Seen> {
     let metadata = file.metadata().ok()?;
     Some(Seen {
         path: Arc::from(path),
-        hint: Hint { unspooled: Spooled::Yes(number), is_left: true, ..Hint::default() },
+        hint: Hint::spooled(number),
         key: FileKey::of(&metadata),
         size: metadata.len(),
         file: Some(file),

@@ -277,7 +277,7 @@ impl Stream {
     /// The listed files, oldest first.
     fn in_order(&self, listed: Vec<Listed>, sources: &mut Sources) -> Vec<Listed> {
         let (left, mut named): (Vec<_>, Vec<_>) =
-            listed.into_iter().partition(|file| file.seen.hint.is_left);
+            listed.into_iter().partition(|file| file.seen.hint.is_left());
         self.order_by_time(&mut named, sources);
         for file in left {
             let place = self.place_of(&file.seen, &named, sources);
@@ -420,10 +420,6 @@ mod tests {
         Hint { numbered: std::cmp::Reverse(number), ..Hint::default() }
     }
 
-    fn spooled(number: u64) -> Hint {
-        Hint { unspooled: Spooled::Yes(number), is_left: true, ..Hint::default() }
-    }
-
     /// The files in order, each as its place in `listed`.
     fn order(listed: Vec<Listed>, mut sources: Sources) -> Vec<usize> {
         let rules = Rules::new(&CollectorConfig::default()).unwrap();
@@ -441,8 +437,8 @@ mod tests {
         let s = &mut sources;
         let listed = vec![
             // One was compressed since, one has no other form any more.
-            file(spooled(1), 3, "three", s),
-            file(spooled(2), 4, "four", s),
+            file(Hint::spooled(1), 3, "three", s),
+            file(Hint::spooled(2), 4, "four", s),
             file(numbered(3), 2, "two", s),
             file(numbered(2), 3, "three", s),
             // It had this name when it was seen, and another file has it now.
@@ -460,7 +456,7 @@ mod tests {
         let mut sources = Sources::new();
         let s = &mut sources;
         let listed = vec![
-            file(spooled(1), 1, "zero", s),
+            file(Hint::spooled(1), 1, "zero", s),
             file(numbered(2), 1, "one", s),
             file(numbered(1), 1, "two", s),
             file(Hint::live(0).left(), 1, "three", s),
