@@ -43,6 +43,8 @@ struct Progress {
     start: Option<u64>,
     epoch: i32,
     committed: u64,
+    /// Whether the ingester was told that it came. Until then an acknowledgement is of what it had under this number before.
+    is_announced: bool,
     is_held: bool,
     /// Whether librdkafka was told not to fetch it.
     is_paused: bool,
@@ -121,6 +123,13 @@ impl Buffer {
                 // One that nobody waited for may come behind a later one.
                 state.told = state.told.max(ticket);
             }
+            if let Event::Assigned(numbers) = &event {
+                for number in numbers {
+                    if let Some(progress) = state.owned.get_mut(number) {
+                        progress.is_announced = true;
+                    }
+                }
+            }
             return Ok(Some(event));
         }
         if let Some(failure) = state.failure.take() {
@@ -147,7 +156,8 @@ impl Buffer {
     pub(crate) fn acknowledge(&self, ids: &[DeliveryId]) -> Vec<Commit> {
         let mut state = self.state();
         for id in ids {
-            let Some(progress) = state.owned.get_mut(&id.partition) else { continue };
+            let owned = state.owned.get_mut(&id.partition);
+            let Some(progress) = owned.filter(|progress| progress.is_announced) else { continue };
             while progress.outstanding.front().is_some_and(|offset| *offset <= id.sequence) {
                 progress.outstanding.pop_front();
             }
@@ -201,6 +211,7 @@ impl Buffer {
                 start: committed,
                 epoch: -1,
                 committed: committed.unwrap_or(0),
+                is_announced: false,
                 is_held: false,
                 is_paused: false,
                 place,

@@ -5,13 +5,17 @@ use super::*;
 
 fn buffer(numbers: &[u32]) -> Arc<Buffer> {
     let buffer = Arc::new(Buffer::new(Arc::default()));
+    assign(&buffer, numbers);
+    buffer
+}
+
+fn assign(buffer: &Buffer, numbers: &[u32]) {
     let place = |number: &u32| {
         let partition = *number as i32;
         let place = Place { number: *number, topic: "t".into(), partition, topic_id: "id".into() };
         (place, None)
     };
     buffer.assign(numbers.iter().map(place).collect());
-    buffer
 }
 
 fn push(buffer: &Buffer, partition: u32, sequence: u64) {
@@ -44,6 +48,7 @@ fn commits(buffer: &Buffer, ids: &[(u32, u64)]) -> Vec<(u32, u64)> {
 #[test]
 fn an_acknowledgement_never_passes_over_what_waits() {
     let buffer = buffer(&[0, 1]);
+    take(&buffer);
     for sequence in [3, 4, 9] {
         push(&buffer, 0, sequence);
     }
@@ -58,6 +63,7 @@ fn an_acknowledgement_never_passes_over_what_waits() {
 #[test]
 fn a_dead_letter_is_passed_over_only_when_nothing_before_it_waits() {
     let buffer = buffer(&[0]);
+    take(&buffer);
     push(&buffer, 0, 0);
     assert!(buffer.pass(DeliveryId { partition: 0, sequence: 1 }, 1).is_none());
     push(&buffer, 0, 2);
@@ -113,6 +119,23 @@ fn what_is_lost_is_not_acknowledged_any_more() {
     assert_eq!(take(&buffer), "nothing");
     assert_eq!(commits(&buffer, &[(0, 0)]), []);
     assert_eq!(buffer.load().0, 0);
+}
+
+#[test]
+fn an_acknowledgement_from_before_a_loss_is_not_taken_for_the_same_number_after_it() {
+    let buffer = buffer(&[0]);
+    assert_eq!(take(&buffer), "Assigned([0])");
+    push(&buffer, 0, 1000);
+    assert_eq!(take(&buffer), "0:1000");
+    // The broker lost its log: offsets start again, before the ingester has heard of it.
+    buffer.lose(&[0]);
+    assign(&buffer, &[0]);
+    push(&buffer, 0, 0);
+    push(&buffer, 0, 1);
+    assert_eq!(commits(&buffer, &[(0, 1000)]), []);
+    let said = [take(&buffer), take(&buffer), take(&buffer)];
+    assert_eq!(said, ["Lost([0])", "Assigned([0])", "0:0"]);
+    assert_eq!(commits(&buffer, &[(0, 0)]), [(0, 1)]);
 }
 
 #[test]
