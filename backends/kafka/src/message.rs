@@ -24,6 +24,7 @@ mod shrink;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamWriter;
 use rookery_core::batch::Batch;
 use rookery_core::logs;
@@ -329,7 +330,7 @@ impl Decoder {
             .decompressor
             .decompress(payload, size)
             .map_err(|e| Error::corrupt("cannot decompress the message's payload").because(e))?;
-        let mut batches = logs::ipc::read(&stream, DECODED_LIMIT_BYTES as u64)
+        let mut batches = logs::ipc::read(Buffer::from_vec(stream), DECODED_LIMIT_BYTES as u64)
             .map_err(|e| Error::corrupt("the message's columns cannot be read").because(e))?;
         if batches.len() > 1 {
             return Err(Error::corrupt("the message holds more than one record batch"));

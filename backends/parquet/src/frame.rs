@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 
+use arrow_buffer::Buffer;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use rookery_core::batch::{Block, Entry, Fate, Origin, Range};
 use rookery_core::{Error, Position, Result, StreamId, Tenant, logs};
@@ -141,7 +142,7 @@ pub fn decode(sequence: u64, payload: &[u8]) -> Result<Frame> {
     }
     let records = match reader.rest() {
         [] => Vec::new(),
-        stream => logs::ipc::read(stream, PAYLOAD_LIMIT_BYTES)
+        stream => logs::ipc::read(Buffer::from(stream), PAYLOAD_LIMIT_BYTES)
             .map_err(|e| Error::corrupt("a frame of the log holds no records").because(e))?,
     };
     Ok(Frame { sequence, at, block: Block { tenant, origin: Origin::default(), records, entries } })

@@ -5,8 +5,11 @@
 //!
 //! Source: the Arrow columnar format, "Encapsulated message format" and "Buffer compression".
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::{Message, root_as_message};
 
 use crate::{Error, Result};
@@ -19,22 +22,29 @@ const PREFIX_BYTES: usize = 8;
 
 /// The batches of a stream in the schema of [`super::schema`], which together are not larger than `limit_bytes` when they are decompressed.
 ///
+/// Columns that are not compressed are not copied: they lie in `stream`, and hold it as a whole.
+///
 /// # Errors
 /// `corrupt` when the bytes are not such a stream.
-pub fn read(stream: &[u8], limit_bytes: u64) -> Result<Vec<RecordBatch>> {
-    check(stream, limit_bytes)
+pub fn read(stream: Buffer, limit_bytes: u64) -> Result<Vec<RecordBatch>> {
+    check(&stream, limit_bytes)
         .ok_or_else(|| Error::corrupt("the columns have lengths that cannot be"))?;
-    std::panic::catch_unwind(|| batches(stream))
+    catch_unwind(AssertUnwindSafe(|| batches(stream)))
         .unwrap_or_else(|_| Err(Error::corrupt("the columns cannot be read")))
 }
 
-fn batches(stream: &[u8]) -> Result<Vec<RecordBatch>> {
+fn batches(mut stream: Buffer) -> Result<Vec<RecordBatch>> {
     let wrong = |e| Error::corrupt("the columns cannot be read").because(e);
-    let reader = StreamReader::try_new(stream, None).map_err(wrong)?;
-    if reader.schema() != super::schema() {
+    let mut decoder = StreamDecoder::new();
+    let mut batches = Vec::new();
+    while let Some(batch) = decoder.decode(&mut stream).map_err(wrong)? {
+        batches.push(batch);
+    }
+    decoder.finish().map_err(wrong)?;
+    if decoder.schema() != Some(super::schema()) {
         return Err(Error::corrupt("the columns are not those of logs"));
     }
-    reader.map(|batch| batch.map_err(wrong)).collect()
+    Ok(batches)
 }
 
 /// Nothing when a length cannot be.
@@ -137,9 +147,17 @@ mod tests {
     fn batches_come_back_up_to_the_limit() {
         for compression in [None, Some(CompressionType::LZ4_FRAME)] {
             let bytes = stream(compression);
-            assert_eq!(read(&bytes, LIMIT).unwrap(), [batch()]);
-            assert!(read(&bytes, 100).is_err());
+            assert_eq!(read(bytes.clone().into(), LIMIT).unwrap(), [batch()]);
+            assert!(read(bytes.into(), 100).is_err());
         }
+    }
+
+    #[test]
+    fn columns_that_are_not_compressed_are_not_copied() {
+        let bytes = Buffer::from_vec(stream(None));
+        let read = read(bytes.clone(), LIMIT).unwrap();
+        let held = crate::batch::held_bytes(&read[0]);
+        assert_eq!(held, bytes.capacity(), "each column lies in the stream");
     }
 
     #[test]
@@ -151,12 +169,12 @@ mod tests {
                     let mut changed = bytes.clone();
                     changed[at] ^= change;
                     // Every offset and every text is gone through.
-                    let _ = read(&changed, LIMIT).map(|batches| format!("{batches:?}"));
+                    let _ = read(changed.into(), LIMIT).map(|batches| format!("{batches:?}"));
                 }
-                let _ = read(&bytes[..at], LIMIT);
+                let _ = read(Buffer::from(&bytes[..at]), LIMIT);
             }
         }
         // 2 GiB of metadata, as the fuzzer found.
-        assert!(read(&[0xff, 0xff, 0xff, 0x7f], LIMIT).is_err());
+        assert!(read(Buffer::from(&[0xff, 0xff, 0xff, 0x7f]), LIMIT).is_err());
     }
 }
