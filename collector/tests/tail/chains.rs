@@ -483,3 +483,26 @@ async fn what_came_late_is_found_in_the_compressed_file_too() {
     writer.write(10);
     bench.finish(collector, &writer).await;
 }
+
+/// As 0.1.0 writes it for the files of the test that follows, but for their folder; the inodes are of another machine.
+const CHECKPOINT: &str = r#"{"streams":{"6281eaad8a28f8714e2bc893f827cd6e":{"path":"FOLDER","position":{"generation":1790000000153456879,"offset":730},"files":[{"generation":1790000000123456789,"first":{"time":1790000000123456789,"is_printed":true,"start":{"hole":0,"bytes":1024,"hash":6250028486953452165}},"key":{"device":65024,"inode":10208177,"born":1795715188986253478},"size":2180,"end":2180,"late_of":null,"is_damaged":false},{"generation":1790000000153456879,"first":{"time":1790000000153456879,"is_printed":true,"start":{"hole":0,"bytes":730,"hash":10469743573354030442}},"key":{"device":65024,"inode":10208115,"born":1795715189486253508},"size":730,"end":null,"late_of":null,"is_damaged":false}],"seen":1795715189995331739}}}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_an_earlier_build_is_gone_on_from() {
+    let bench = Bench::new();
+    let mut writer = bench.container();
+    writer.write(30);
+    gzip(&writer.rotate("0.log.20261121-010200"));
+    writer.write(10);
+    let body = CHECKPOINT.replace("FOLDER", &writer.path.parent().unwrap().display().to_string());
+    let hash = xxhash_rust::xxh3::xxh3_64(body.as_bytes());
+    std::fs::create_dir_all(bench.path("state")).unwrap();
+    let checkpoint = format!("rookery-collector-checkpoint 1 {hash:016x}\n{body}");
+    std::fs::write(bench.path("state/checkpoint"), checkpoint).unwrap();
+    writer.write(5);
+    let collector = bench.start();
+    bench.store.wait_for(5);
+    bench.stop(collector).await;
+    // What was stored before is in another store: of this one only the records say something.
+    bench.store.look(|state| assert_eq!(state.bodies(), writer.lines[40..]));
+}
