@@ -139,7 +139,9 @@ pub(crate) fn node_modules(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     say("    installing the page's packages with npm");
-    npm(workspace)?.args(["ci", "--silent", "--no-audit", "--no-fund"]).run()?;
+    // A connection that stalls is given up after a minute, not after npm's five.
+    let patience = ["--fetch-timeout=60000", "--fetch-retries=5", "--prefer-offline"];
+    npm(workspace)?.args(["ci", "--silent", "--no-audit", "--no-fund"]).args(patience).run()?;
     fs::write(&stamp, lock).context("note which packages are installed")
 }
 
