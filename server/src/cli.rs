@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -207,9 +207,20 @@ pub(crate) struct LedgerArgs {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct CheckConfigArgs {
     /// The configuration file.
-    pub(crate) file: PathBuf,
+    file: Option<PathBuf>,
+    /// The same, as the roles take it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl CheckConfigArgs {
+    /// The configuration file, however it was given.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().or(self.config.as_deref()).expect("one of them is required")
+    }
 }
 
 #[derive(Debug, Subcommand)]

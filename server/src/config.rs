@@ -182,9 +182,10 @@ fn explain(name: &str, error: &serde_path_to_error::Error<serde_yaml_ng::Error>)
 
 /// `rookery check-config FILE`
 pub(crate) fn check(args: &CheckConfigArgs) -> Result<ExitCode> {
-    let config = Config::load(Some(&args.file))?;
-    config.check().with_context(|| format!("{} is not right", args.file.display()))?;
-    println!("{} is right", args.file.display());
+    let file = args.file();
+    let config = Config::load(Some(file))?;
+    config.check().with_context(|| format!("{} is not right", file.display()))?;
+    println!("{} is right", file.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -141,6 +141,29 @@ fn what_is_wrong_with_a_configuration_is_said_with_its_place() -> Result<()> {
 }
 
 #[test]
+fn a_configuration_to_check_is_named_as_the_roles_take_it_too() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (right, wrong) = (folder.path().join("right.yaml"), folder.path().join("wrong.yaml"));
+    fs::write(&right, "query:\n  timeout: 5s\n")?;
+    fs::write(&wrong, "query:\n  timeot: 5s\n")?;
+    let (right, wrong) = (right.to_string_lossy(), wrong.to_string_lossy());
+    for given in [&["--config", &right][..], &[&right]] {
+        let checked = output(&[&["check-config"], given].concat())?;
+        assert!(checked.status.success(), "{given:?}: {}", text(&checked.stderr));
+    }
+    let checked = output(&["check-config", "--config", &wrong])?;
+    assert!(!checked.status.success());
+    assert!(text(&checked.stderr).contains("did you mean `timeout`?"), "{}", text(&checked.stderr));
+    // With none there is nothing to check, and of two one would be passed over.
+    for given in [&["check-config"][..], &["check-config", &right, "--config", &wrong]] {
+        let refused = output(given)?;
+        assert!(!refused.status.success());
+        assert!(text(&refused.stderr).contains("--config <FILE>"), "{}", text(&refused.stderr));
+    }
+    Ok(())
+}
+
+#[test]
 fn a_second_process_on_the_same_data_is_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (launch, _first, _) = start(folder.path())?;
