@@ -1,4 +1,5 @@
-//! Reading from ClickHouse, beside what the conformance suite asks: hostile texts, early ends, limits, cancellation. On the real engine.
+//! Reading from ClickHouse, beside what the conformance suite asks: hostile texts, early ends, limits, cancellation, very many groups. On the
+//! real engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,10 @@ use rookery_core::store::{Budget, Columns, Partition, ScanOrder, ScanRequest, St
 use rookery_core::time::{HOUR, SECOND};
 use rookery_core::units::{Bytes, Span};
 use rookery_core::{Kind, Position, Scope, StreamId, Tenant, TimeRange};
-use rookery_tests::conformance::ReferenceStore;
+use rookery_parquet::{ParquetConfig, ParquetStore, Retention};
+use rookery_query::config::QueryConfig;
+use rookery_query::exec::Engine;
+use rookery_tests::conformance::{self, Answer, Asked, Case, ReferenceStore};
 use rookery_tests::kit::clickhouse::ClickHouse;
 use rookery_tests::kit::wait;
 use tokio_util::sync::CancellationToken;
@@ -350,6 +354,102 @@ async fn a_scan_that_nobody_waits_for_ends_in_the_server() -> Result<()> {
                 Ok((server.query(running, &[])?.trim() == "0").then_some(()))
             })
         })?;
+    }
+    Ok(())
+}
+
+/// The most groups that a server counts in place of records.
+const GROUPS_LIMIT: usize = 20_000;
+
+/// Records with so many values of `id`, more of the first ones. Those of one value follow each other: so of the blocks, and of the threads that count
+/// them, none need have more values than the limit when all have. The last value is a number that the server cannot compare.
+fn grouped(groups: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    for group in 0..groups {
+        for _ in 0..3 + 10_usize.saturating_sub(group) {
+            let n = records.len();
+            let mut record = record(n, START + n as i64, format!("line {n}"));
+            record.field.1 = if group + 1 == groups { "1h30m".into() } else { group.to_string() };
+            records.push(record);
+        }
+    }
+    records
+}
+
+/// Queries whose records a server may count by groups.
+const GROUPED: [&str; 7] = [
+    "* | stats by (id) count() as n",
+    "* | stats by (id, level) count() as n",
+    "* | stats count_uniq(id) as n",
+    "* | top 5 by (id)",
+    "* | uniq by (id) with hits",
+    "* | field_values id",
+    // `1h30m` is decided above the server: its records come after the groups, or after the records that come in their place.
+    "id:>=7 | stats by (id) count() as n",
+];
+
+async fn rows(query: &str, engine: &Engine) -> Result<Vec<conformance::Row>> {
+    let case = Case {
+        line: 0,
+        answer_lines: (0, 0),
+        asked: Asked::at(START + HOUR),
+        query: query.into(),
+        answer: Answer::Rows { ordered: false, rows: Vec::new() },
+    };
+    match conformance::answer(&case, engine).await {
+        Answer::Rows { mut rows, .. } => {
+            rows.sort_unstable();
+            Ok(rows)
+        }
+        other => anyhow::bail!("{query}: {other}"),
+    }
+}
+
+/// In how many pieces the values of `id` come: a piece for each group, or a batch of records.
+async fn pieces(store: &ClickHouseStore) -> Result<usize> {
+    let columns = Columns::Only(vec!["id".into()]);
+    let partitions = store.scan(&scope(), ScanRequest { columns, ..request(Filter::All) })?;
+    let read = move || {
+        let pieces = partitions.into_iter().flatten();
+        pieces.map(|rows| rows.map(|_| 1)).sum::<Result<usize, _>>()
+    };
+    Ok(tokio::task::spawn_blocking(read).await??)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_groups_as_a_server_counts_and_more_have_the_answer_of_the_embedded_store()
+-> Result<()> {
+    for groups in [GROUPS_LIMIT, GROUPS_LIMIT + 1] {
+        let records = grouped(groups);
+        let clickhouse = store(&records, |_| {}).await?;
+        let pieces = pieces(&clickhouse).await?;
+        ensure!((pieces == groups) == (groups <= GROUPS_LIMIT), "{groups} come in {pieces}");
+
+        let folder = tempfile::tempdir()?;
+        let embedded = ParquetStore::open(ParquetConfig {
+            directory: folder.path().into(),
+            retention: Retention { age: Span::seconds(170 * 365 * 24 * 3600), total: None },
+            min_free_disk: Bytes::mib(1),
+            ..ParquetConfig::default()
+        })?;
+        embedded.append(block(&records, Origin::default())?).await?;
+
+        let config =
+            QueryConfig { threads: 2, timeout: Span::seconds(120), ..QueryConfig::default() };
+        let [embedded, clickhouse]: [Arc<dyn Store>; 2] =
+            [Arc::new(embedded), Arc::new(clickhouse)];
+        let [embedded, clickhouse] =
+            [embedded, clickhouse].map(|store| Engine::new(store, config.clone()));
+        for query in GROUPED {
+            let (want, got) = (rows(query, &embedded).await?, rows(query, &clickhouse).await?);
+            ensure!(!want.is_empty(), "{query} finds nothing");
+            ensure!(
+                got == want,
+                "{groups} groups: {query} has {} rows and not {}",
+                got.len(),
+                want.len()
+            );
+        }
     }
     Ok(())
 }
