@@ -254,6 +254,34 @@ fn no_container_may_write_its_root_or_gain_what_it_does_not_have() -> Result<()>
 }
 
 #[test]
+fn what_a_role_keeps_lies_on_a_volume_that_it_may_write() -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for (name, objects) in all()? {
+        for object in workloads(objects).filter(|object| object["kind"] != "Job") {
+            let container = &list(object, "/spec/template/spec/containers")[0];
+            let role = at(container, "/args/0");
+            let place = match role {
+                "collector" => "/collector/state_dir",
+                "receiver" | "standalone" => "/data_dir",
+                _ => continue,
+            };
+            let config = documents(&configuration(objects, object)?)?.remove(0);
+            let kept = at(&config, place);
+            assert!(kept.starts_with('/'), "{name}: {role} names no folder in {place}");
+            let mounts = list(container, "/volumeMounts").iter();
+            let mount = mounts.filter(|mount| Path::new(kept).starts_with(at(mount, "/mountPath")));
+            let mount = mount.max_by_key(|mount| at(mount, "/mountPath").len());
+            let mount =
+                mount.with_context(|| format!("{name}: {role} has no volume for {kept}"))?;
+            assert!(mount["readOnly"] != true, "{name}: {role} may not write {kept}");
+            seen.insert(role);
+        }
+    }
+    assert_eq!(seen, BTreeSet::from(["collector", "receiver", "standalone"]));
+    Ok(())
+}
+
+#[test]
 fn whatever_serves_is_probed_where_the_binary_answers() -> Result<()> {
     for (name, objects) in all()? {
         for object in workloads(objects).filter(|object| object["kind"] != "Job") {

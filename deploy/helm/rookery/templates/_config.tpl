@@ -52,6 +52,7 @@ log: {{ .Values.log | quote }}
 {{- $_ := set $config "collector" (dict "cluster" $values.cluster "state_dir" $values.collector.stateDirectory "spool" $spool "pods" (dict "directory" "/var/log/pods")) -}}
 {{- else if eq $component "receiver" -}}
 {{- $own = $values.receiver.config -}}
+{{- $_ := set $config "data_dir" "/var/lib/rookery" -}}
 {{- $section := dict -}}
 {{- if $values.receiver.otlpGrpc.enabled -}}
 {{- $_ := set $section "otlp_grpc_listen" (printf "%s:%v" $values.listen.address $values.receiver.otlpGrpc.port) -}}

@@ -166,6 +166,9 @@ readinessProbe:
 {{- $component := index . 1 -}}
 - { name: config, mountPath: /etc/rookery/rookery.yaml, subPath: rookery.yaml, readOnly: true }
 - { name: tmp, mountPath: /tmp }
+{{- if eq $component "receiver" }}
+- { name: data, mountPath: /var/lib/rookery }
+{{- end }}
 {{- if and $root.Values.kafka.tls.existingSecret (has $component (list "collector" "ingester" "receiver")) }}
 - { name: kafka-tls, mountPath: /etc/rookery/kafka-tls, readOnly: true }
 {{- end }}
@@ -185,6 +188,11 @@ readinessProbe:
   configMap: { name: {{ include "rookery.fullname" $root }}-{{ $component }} }
 - name: tmp
   emptyDir: { sizeLimit: 64Mi }
+{{- if eq $component "receiver" }}
+# Its last generation and its place in the topic, over restarts of the container. Another pod begins with the time, which is later.
+- name: data
+  emptyDir: { sizeLimit: 16Mi }
+{{- end }}
 {{- if and $root.Values.kafka.tls.existingSecret (has $component (list "collector" "ingester" "receiver")) }}
 - name: kafka-tls
   secret: { secretName: {{ $root.Values.kafka.tls.existingSecret }}, defaultMode: 288 }
