@@ -23,7 +23,10 @@ static EMPTY: LazyLock<Message> = LazyLock::new(|| {
     messages.expect("an empty batch is a message").remove(0)
 });
 
-fuzz_target!(|data: (&[u8], &[u8], &[u8], Option<&[u8]>)| {
+/// Key, tenant, ranges, and the payload when it is not the right one.
+type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8], Option<&'a [u8]>);
+
+fuzz_target!(|data: Parts<'_>| {
     let (key, tenant, header, payload) = data;
     if let Ok(read) = ranges::decode(header) {
         let again = ranges::decode(&ranges::encode(&read)).expect("what was read can be written");

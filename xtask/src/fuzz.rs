@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: every target of `fuzz/`, one after the other, each for the same time.
 //!
-//! The targets are built by cargo-fuzz with a nightly toolchain, in a workspace of their own.
+//! The targets are built by cargo-fuzz with a nightly toolchain.
 
 use anyhow::{Context, Result, bail};
 
@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, minutes: u64, targets: &[String]) -> Re
             }
             let time = format!("-max_total_time={}", minutes * 60);
             // The targets are safe Rust, which a sanitizer has little to say about; and librdkafka does not build beside a zstd with one in it.
-            let target = ["run", "--sanitizer", "none", target, "--"];
+            let target = ["run", "--sanitizer", "none", "--features", "fuzzer", target, "--"];
             fuzz(&target).args([&time, "-jobs=1", "-print_final_stats=1"]).run()
         });
     }
