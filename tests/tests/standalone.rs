@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rookery_core::time;
-use rookery_tests::kit::process::{Launch, Rookery, binary};
+use rookery_tests::kit::process::{self, Launch, Rookery, binary};
 use rookery_tests::kit::wait;
 use serde_json::Value;
 
@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A command of the binary, without the variables of this test run.
 fn command(arguments: &[&str]) -> Result<Command> {
-    let mut command = Command::new(binary()?);
-    command.args(arguments).env_remove("ROOKERY_BIN").stdin(Stdio::null());
+    let mut command = process::command(&binary()?);
+    command.args(arguments).stdin(Stdio::null());
     Ok(command)
 }
 

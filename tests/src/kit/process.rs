@@ -18,6 +18,10 @@ use super::wait;
 /// How long a start may take: a store that has to read its log again, in the development profile, on a busy machine.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Names the binary under test, and the one with TLS.
+const VARIABLE: &str = "ROOKERY_BIN";
+const TLS_VARIABLE: &str = "ROOKERY_TLS_BIN";
+
 /// Names a binary for the collectors alone: a build of that role.
 pub const COLLECTOR_VARIABLE: &str = "ROOKERY_COLLECTOR_BIN";
 
@@ -30,7 +34,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// When it does not build.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
-    if let Some(path) = std::env::var_os("ROOKERY_BIN") {
+    if let Some(path) = std::env::var_os(VARIABLE) {
         return Ok(path.into());
     }
     let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
@@ -48,7 +52,7 @@ pub fn binary() -> Result<PathBuf> {
 /// When it does not build: it needs the headers of OpenSSL.
 pub fn binary_with_tls() -> Result<PathBuf> {
     static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
-    if let Some(path) = std::env::var_os("ROOKERY_TLS_BIN") {
+    if let Some(path) = std::env::var_os(TLS_VARIABLE) {
         return Ok(path.into());
     }
     let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
@@ -114,7 +118,7 @@ impl Launch {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(&self) -> Result<Rookery> {
-        let mut command = Command::new(&self.binary);
+        let mut command = command(&self.binary);
         command.args(["standalone", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
         if let Some(pods) = &self.pods {
             command.arg("--pod-logs").arg(pods);
@@ -165,10 +169,19 @@ impl RoleLaunch {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn_from(&self, binary: &Path) -> Result<Rookery> {
-        let mut command = Command::new(binary);
+        let mut command = command(binary);
         command.args([self.role, "--config"]).arg(&self.config);
         spawn(command, &self.environment, &self.journal)
     }
+}
+
+/// A command of a binary, without the variables of a test run: it takes what begins like them for its own configuration.
+pub fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for name in [VARIABLE, TLS_VARIABLE, COLLECTOR_VARIABLE] {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn spawn(
@@ -177,9 +190,6 @@ fn spawn(
     journal: &Path,
 ) -> Result<Rookery> {
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    for name in ["ROOKERY_BIN", "ROOKERY_TLS_BIN", COLLECTOR_VARIABLE] {
-        command.env_remove(name);
-    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let program = command.get_program().to_owned();
     let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;
