@@ -177,14 +177,17 @@ fn watch(parts: &Parts, roles: &[(&'static str, &Role); 3]) -> Result<Meter> {
     Ok(meter)
 }
 
-/// Asks until it is over; when each probe was first found.
+/// Asks until it is over, and once more; when each probe was first found.
 fn ask(
     client: &Client,
     is_asked: &AtomicBool,
     is_over: &AtomicBool,
 ) -> Result<BTreeMap<u64, Instant>> {
     let mut found = BTreeMap::new();
-    while !is_over.load(Ordering::Relaxed) {
+    let mut is_last = false;
+    while !is_last {
+        // A question that began before the end may have missed the last probe.
+        is_last = is_over.load(Ordering::Relaxed);
         let asked = Instant::now();
         if !is_asked.load(Ordering::Relaxed) {
             thread::park_timeout(ASK_EVERY);
@@ -212,7 +215,7 @@ fn report_freshness(
 ) -> Result<()> {
     let missing: BTreeSet<_> = written.keys().filter(|probe| !found.contains_key(probe)).collect();
     if !missing.is_empty() {
-        bail!("{} of {} probes were not found in time", missing.len(), written.len());
+        bail!("of {} probes, {missing:?} were not found in time", written.len());
     }
     let time = |(probe, at): (&u64, &Instant)| found[probe].duration_since(*at).as_secs_f64() * 1e3;
     let mut times: Vec<f64> = written.iter().map(time).collect();

@@ -43,21 +43,38 @@ pub(crate) fn regexp(pattern: &str) -> Option<Re2> {
     fits.then_some(Re2 { text: printer.out, exact: printer.exact })
 }
 
-/// A text that is found where no character of a word stands before it, after it, or on both sides; none when it is too long.
-pub(crate) fn words(text: &str, before: bool, after: bool) -> Option<String> {
-    let mut out = String::new();
-    if before {
-        out.push_str(&BEFORE);
-    }
-    push_literal(&mut out, text);
-    if after {
-        out.push_str(&AFTER);
-    }
-    (out.len() <= PARAMETER_LIMIT_BYTES).then_some(out)
+/// A text that is found where no character of a word stands before it, after it, or on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// Beside characters of ASCII that are in no word: all that there is to find in a text of ASCII. The class of all characters of words has
+    /// 730 ranges, which the server prepares anew for each of its blocks, and goes through for each hit.
+    pub(crate) ascii: String,
+    /// Beside any.
+    pub(crate) any: String,
 }
 
-static BEFORE: LazyLock<String> = LazyLock::new(|| format!("(?:^|[^{}])", *WORD_CLASS));
-static AFTER: LazyLock<String> = LazyLock::new(|| format!("(?:$|[^{}])", *WORD_CLASS));
+/// A text at the ends of words; none when it is too long.
+pub(crate) fn words(text: &str, before: bool, after: bool) -> Option<Words> {
+    let beside = |class: &str| {
+        let mut out = String::new();
+        if before {
+            let _ = write!(out, "(?:^|[{class}])");
+        }
+        push_literal(&mut out, text);
+        if after {
+            let _ = write!(out, "(?:$|[{class}])");
+        }
+        out
+    };
+    let words = Words { ascii: beside(ASCII_BETWEEN_WORDS), any: beside(&BETWEEN_WORDS) };
+    (words.any.len() <= PARAMETER_LIMIT_BYTES).then_some(words)
+}
+
+/// The characters of ASCII that are in no word, as the inside of a class.
+const ASCII_BETWEEN_WORDS: &str = r"\x00-/:-@\x5B-\x5E\x60\x7B-\x7F";
+
+/// The same of all characters.
+static BETWEEN_WORDS: LazyLock<String> = LazyLock::new(|| format!("^{}", *WORD_CLASS));
 
 /// The characters of words, as the inside of a class.
 static WORD_CLASS: LazyLock<String> = LazyLock::new(|| {
@@ -272,12 +289,15 @@ mod tests {
     #[test]
     fn the_class_of_words_holds_just_the_characters_of_words() {
         let class = regex::Regex::new(&format!("^[{}]$", *WORD_CLASS)).unwrap();
+        let between = regex::Regex::new(&format!("^[{ASCII_BETWEEN_WORDS}]$")).unwrap();
         let mut text = String::new();
         for c in '\0'..=char::MAX {
             text.clear();
             text.push(c);
             assert_eq!(class.is_match(&text), is_word_char(c), "{c:?}");
+            assert_eq!(between.is_match(&text), c.is_ascii() && !is_word_char(c), "{c:?}");
         }
-        assert!(words("a.", true, false).unwrap().ends_with("])a\\."));
+        let words = words("a.", true, false).unwrap();
+        assert!(words.any.ends_with("])a\\.") && words.ascii.ends_with("])a\\."), "{words:?}");
     }
 }

@@ -142,8 +142,11 @@ fn words(params: &mut Params, text: &str, phrase: &str, whole: bool) -> Bounds {
         return found;
     }
     match pattern::words(phrase, before, after) {
-        Some(pattern) => {
-            let ends = Bounds::of(format_args!("match({text}, {})", params.text(&pattern)));
+        Some(words) => {
+            let (ascii, any) = (params.text(&words.ascii), params.text(&words.any));
+            let ends = Bounds::of(format_args!(
+                "match({text}, {ascii}) OR (length({text}) != lengthUTF8({text}) AND match({text}, {any}))"
+            ));
             Bounds::all(vec![found, ends])
         }
         None => Bounds::at_most(found.upper),
