@@ -124,11 +124,8 @@ impl Buffer {
                 state.told = state.told.max(ticket);
             }
             if let Event::Assigned(numbers) = &event {
-                for number in numbers {
-                    if let Some(progress) = state.owned.get_mut(number) {
-                        progress.is_announced = true;
-                    }
-                }
+                let came = state.owned.iter_mut().filter(|(number, _)| numbers.contains(number));
+                came.for_each(|(_, progress)| progress.is_announced = true);
             }
             return Ok(Some(event));
         }
