@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -33,17 +33,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// When it does not build.
 pub fn binary() -> Result<PathBuf> {
-    static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(VARIABLE) {
-        return Ok(path.into());
-    }
-    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
-    if let Some(path) = built.as_ref() {
-        return Ok(path.clone());
-    }
-    let path = build(&["--package", "rookery-server"])?;
-    *built = Some(path.clone());
-    Ok(path)
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    named_or_built(VARIABLE, &BUILT, || build(&["--package", "rookery-server"]))
 }
 
 /// The same with TLS, which is not in the other: `ROOKERY_TLS_BIN`, else one that is built first, and kept beside the other.
@@ -51,21 +42,31 @@ pub fn binary() -> Result<PathBuf> {
 /// # Errors
 /// When it does not build: it needs the headers of OpenSSL.
 pub fn binary_with_tls() -> Result<PathBuf> {
-    static BUILT: OnceLock<Mutex<Option<PathBuf>>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(TLS_VARIABLE) {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    named_or_built(TLS_VARIABLE, &BUILT, || {
+        let plain = build(&["--workspace", "--bins", "--features", "rookery-server/tls"])?;
+        let path = plain.with_file_name("rookery-tls");
+        let beside = plain.with_file_name(super::parts::unique("rookery-tls"));
+        // Who runs the one of before goes on with it.
+        std::fs::copy(&plain, &beside).and_then(|_| std::fs::rename(&beside, &path))?;
+        Ok(path)
+    })
+}
+
+/// The binary that a variable names, else the one that was built before, or is built now.
+fn named_or_built(
+    variable: &str,
+    built: &Mutex<Option<PathBuf>>,
+    build: impl FnOnce() -> Result<PathBuf>,
+) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no panic while it is held");
-    if let Some(path) = built.as_ref() {
-        return Ok(path.clone());
+    let mut built = built.lock().expect("no panic while it is held");
+    if built.is_none() {
+        *built = Some(build()?);
     }
-    let plain = build(&["--workspace", "--bins", "--features", "rookery-server/tls"])?;
-    let path = plain.with_file_name("rookery-tls");
-    let beside = plain.with_file_name(super::parts::unique("rookery-tls"));
-    // Who runs the one of before goes on with it.
-    std::fs::copy(&plain, &beside).and_then(|_| std::fs::rename(&beside, &path))?;
-    *built = Some(path.clone());
-    Ok(path)
+    Ok(built.clone().expect("it was built above"))
 }
 
 /// Builds the binary; gives where it is.

@@ -197,11 +197,8 @@ impl Base<'_> {
 
 /// Built-in fields and both maps.
 fn everything(names: impl Iterator<Item = FieldName>) -> Vec<(String, Output)> {
-    let mut select = Vec::new();
-    let mut unused = Params::default();
-    for name in names {
-        select.push((selected(&mut unused, meaning(&name)), Output::Field(name)));
-    }
+    let names: Vec<FieldName> = names.collect();
+    let mut select = fields_of(&names, &mut Params::default());
     select.push(("labels".into(), Output::Labels));
     select.push(("fields".into(), Output::Fields));
     select

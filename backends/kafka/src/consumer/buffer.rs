@@ -39,10 +39,9 @@ struct Progress {
     outstanding: VecDeque<u64>,
     /// The first offset that did not come yet; `None` before the first.
     position: Option<u64>,
-    /// Where the group was when it came, if it was anywhere.
-    start: Option<u64>,
     epoch: i32,
-    committed: u64,
+    /// Where the group is; `None` where it never was anywhere.
+    committed: Option<u64>,
     /// Whether the ingester was told that it came. Until then an acknowledgement is of what it had under this number before.
     is_announced: bool,
     is_held: bool,
@@ -169,7 +168,7 @@ impl Buffer {
             if let Some(progress) = state.owned.get_mut(&commit.place.number)
                 && progress.place.topic_id == commit.place.topic_id
             {
-                progress.committed = progress.committed.max(commit.offset);
+                progress.committed = progress.committed.max(Some(commit.offset));
             }
         }
     }
@@ -205,9 +204,8 @@ impl Buffer {
             let progress = Progress {
                 outstanding: VecDeque::new(),
                 position: None,
-                start: committed,
                 epoch: -1,
-                committed: committed.unwrap_or(0),
+                committed,
                 is_announced: false,
                 is_held: false,
                 is_paused: false,
@@ -296,7 +294,7 @@ impl Buffer {
     pub(crate) fn next_of(&self, number: u32) -> Option<u64> {
         let state = self.state();
         let progress = state.owned.get(&number)?;
-        progress.position.or(progress.start)
+        progress.position.or(progress.committed)
     }
 
     /// Takes a batch in.
@@ -372,7 +370,7 @@ impl Progress {
     /// What is to be committed, if it is more than was.
     fn commit(&self) -> Option<Commit> {
         let offset = self.outstanding.front().copied().or(self.position)?;
-        (offset > self.committed).then(|| Commit {
+        (offset > self.committed.unwrap_or(0)).then(|| Commit {
             place: self.place.clone(),
             offset,
             epoch: self.epoch,

@@ -108,17 +108,13 @@ impl Setup {
         lines.extend(self.secure.iter().flat_map(Secure::properties));
         lines.extend(self.properties.iter().map(|(name, value)| format!("{name}={value}")));
         let file = folder.join("server.properties");
+        fs::write(&file, lines.join("\n") + "\n")?;
         let mark = log.join("meta.properties");
-        if mark.exists() {
-            fs::write(file, lines.join("\n") + "\n")?;
-        } else if let Some(secure) = &self.secure {
-            fs::write(&file, lines.join("\n") + "\n")?;
-            secure.format(&file)?;
-        } else {
-            fs::write(file, lines.join("\n") + "\n")?;
-            fs::write(mark, meta)?;
+        match &self.secure {
+            _ if mark.exists() => Ok(()),
+            Some(secure) => secure.format(&file),
+            None => Ok(fs::write(mark, meta)?),
         }
-        Ok(())
     }
 }
 
